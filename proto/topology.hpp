@@ -1,0 +1,112 @@
+// A topology file as checked and resolved: what a node is asked to do. Built by runtime/config; plain data.
+#pragma once
+
+#include "proto/condition.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace weir {
+
+using duration = std::chrono::milliseconds;
+
+struct kafka_config {
+  std::string brokers = "embedded";
+  std::string group;                                           // default: the topology's name; each source reads as "<group>.<source>"
+  std::vector<std::pair<std::string, std::string>> properties; // handed to librdkafka as they are, after weir's defaults
+  bool embedded() const { return brokers == "embedded"; }
+};
+
+struct redis_config {
+  std::string url = "embedded"; // redis:// rediss:// unix:// or "embedded"
+  std::string username, password;
+  std::uint32_t connections = 2; // writer links
+  std::string ca_file;           // for rediss://; empty: the system's
+  bool embedded() const { return url == "embedded"; }
+};
+
+struct http_config {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;
+  std::vector<std::string> origins; // further allowed values of Origin; the listener's own host is always allowed
+  std::string auth;                 // "none": said explicitly; empty: not said
+  std::string certificate_file, key_file;
+  bool tls() const { return !certificate_file.empty(); }
+  bool loopback() const; // host is a loopback address
+};
+
+enum class start_at { earliest, latest };
+
+struct source_config {
+  std::string name, topic;
+  start_at start = start_at::earliest;
+  std::string dead_letter; // empty: dead letters are counted and logged only
+  std::uint64_t max_record_bytes = 1 << 20;
+};
+
+enum class table_kind { latest, aggregate, log };
+
+enum class function { count, sum, min, max, avg, first, last };
+
+struct aggregate_field {
+  std::string name;
+  function fn = function::count;
+  std::string pointer; // empty for count
+};
+
+struct table_config {
+  std::string name;
+  std::string from; // a source's name, or "job:<name>"
+  table_kind kind = table_kind::latest;
+  std::string key;                                         // pointer; empty: the Kafka record key
+  std::vector<std::pair<std::string, std::string>> select; // field name -> pointer, in the file's order; empty: the record as it is
+  std::vector<aggregate_field> fields;                     // aggregate
+  condition where;
+  std::optional<duration> ttl;             // latest
+  std::string time;                        // log: pointer to the event time (milliseconds, or RFC 3339 text); empty: Kafka's timestamp
+  std::optional<duration> keep_age;        // log
+  std::uint64_t keep_count = 100'000;      // log, all partitions together
+  std::uint64_t expected_rows = 100'000;   // latest and aggregate: sizes the buckets
+  std::uint64_t max_view_bytes = 1ull << 30;
+  // Over kind, key, select, where, fields: what a row's value depends on. Hex; a stored table with another one is refused.
+  std::string fingerprint;
+  std::string canonical; // the text the fingerprint is taken over, to name differences
+
+  bool from_job() const { return from.starts_with("job:"); }
+};
+
+struct job_config {
+  std::string name;
+  std::optional<duration> every; // none: on demand only
+  std::string read_table;
+  std::optional<duration> last; // window of a log by event time
+  condition where;
+  std::string group_by; // pointer; empty: one group, key "all"
+  std::vector<aggregate_field> fields;
+  std::string write_table, write_topic; // either may be empty
+};
+
+// A part that `check` accepts and `run` refuses for now: where it stands, and what it is.
+struct unavailable_part {
+  std::string pointer;
+  std::string what;
+};
+
+struct topology {
+  std::string name;
+  kafka_config kafka;
+  redis_config redis;
+  http_config http;
+  std::map<std::string, source_config> sources;
+  std::map<std::string, table_config> tables;
+  std::map<std::string, job_config> jobs;
+  std::vector<unavailable_part> unavailable;
+  std::string masked_json; // the file as resolved, secrets masked, for /api/v1/topology
+};
+
+} // namespace weir

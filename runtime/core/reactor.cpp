@@ -1,0 +1,82 @@
+#include "runtime/core/reactor.hpp"
+
+#include <boost/asio/post.hpp>
+#include <pthread.h>
+
+namespace weir {
+
+reactor::reactor(std::string name) : name_(std::move(name)) {}
+
+reactor::~reactor() { stop(); }
+
+void reactor::start() {
+  thread_ = std::thread([this] { run(); });
+  pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
+}
+
+void reactor::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  stopping_ = true;
+  context_.stop();
+  if (thread_.joinable())
+    thread_.join();
+  // Destroyed outside the lock: a task's captures may own things whose destructors post again.
+  std::vector<task> left;
+  {
+    std::lock_guard lock(mutex_);
+    left.swap(inbox_);
+  }
+}
+
+bool reactor::post(task t) {
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_)
+      return false;
+    inbox_.push_back(std::move(t));
+    if (wake_pending_)
+      return true;
+    wake_pending_ = true;
+  }
+  boost::asio::post(context_, [this] { drain_inbox(); });
+  return true;
+}
+
+void reactor::at_round_end(task t) { round_end_.push_back(std::move(t)); }
+
+void reactor::drain_inbox() {
+  std::vector<task> tasks;
+  {
+    std::lock_guard lock(mutex_);
+    tasks.swap(inbox_);
+    wake_pending_ = false;
+  }
+  for (auto& t : tasks)
+    t();
+}
+
+void reactor::finish_round() {
+  // A hook may ask for another round's end (a partial write); that one runs after the next round.
+  std::vector<task> tasks;
+  tasks.swap(round_end_);
+  for (auto& t : tasks)
+    t();
+}
+
+void reactor::run() {
+  thread_id_ = std::this_thread::get_id();
+  while (!stopping_) {
+    // A hook may have asked for another round's end: then do not block.
+    if (round_end_.empty()) {
+      if (context_.run_one() == 0)
+        break;
+    }
+    context_.poll();
+    finish_round();
+  }
+}
+
+} // namespace weir
