@@ -1,0 +1,49 @@
+// Filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a time.
+//
+// One reducer for each input partition, merged in ascending partition number, gives the same bits as any other division of the work
+// that keeps each partition's rows in one order. A row's group key follows the rules for row keys.
+#pragma once
+
+#include "proto/ids.hpp"
+#include "proto/topology.hpp"
+#include "runtime/core/error.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace weir::batch {
+
+struct reduce_counts {
+  std::uint64_t read = 0;     // rows given
+  std::uint64_t filtered = 0; // `where` did not match
+  std::uint64_t skipped = 0;  // no group key in it, or not a JSON object
+};
+
+class reducer {
+public:
+  // Uses where, group_by and fields of the job. More groups than `most_groups` (merged ones too) is an error.
+  explicit reducer(const job_config& job, std::size_t most_groups = 1'000'000);
+  ~reducer();
+  reducer(reducer&&) noexcept;
+  reducer& operator=(reducer&&) noexcept;
+
+  // `row`: a visible row (table/merge.hpp) or a log entry, as JSON text. Error: ec::overloaded, too many groups; nothing more is to be added.
+  result<void> add(std::string_view row, const stamp& at = {});
+  // Adds what `later` saw. Same job.
+  result<void> merge(const reducer& later);
+
+  const reduce_counts& counts() const;
+  std::size_t groups() const;
+  // Group key -> row as JSON, ascending by key. Without group_by: one row "all", also if nothing was read.
+  std::vector<std::pair<std::string, std::string>> rows() const;
+
+private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace weir::batch

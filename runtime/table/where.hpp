@@ -1,0 +1,37 @@
+// A condition made ready for evaluation. Immutable after construction: may be shared between threads, each with its own record_reader.
+//
+// A comparison with a missing field is false, but `ne` is true and `exists: false` is true. A field that is null exists; it equals only null.
+// Numbers compare by exact value across integers and doubles, strings by bytes. Values of different types are never equal and have no
+// order (so `ne` is true, all else false); arrays and objects equal nothing. `in` is "equals one of"; `prefix` is for strings.
+#pragma once
+
+#include "proto/condition.hpp"
+#include "runtime/table/record_reader.hpp"
+
+#include <memory>
+#include <string_view>
+
+namespace weir::table {
+
+class where {
+public:
+  where();                              // always true
+  explicit where(const condition& c);
+  ~where();
+  where(const where&);
+  where(where&&) noexcept;
+  where& operator=(const where&);
+  where& operator=(where&&) noexcept;
+
+  bool always() const { return !root_; }
+  // On the record that `record` read last.
+  bool matches(const record_reader& record) const;
+  // On a row given as JSON text; `scratch` is overwritten. False if it is no JSON object.
+  bool matches(std::string_view row, record_reader& scratch) const;
+
+private:
+  struct node;
+  std::shared_ptr<const node> root_;
+};
+
+} // namespace weir::table
