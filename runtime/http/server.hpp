@@ -44,6 +44,8 @@ struct server_handlers {
   std::function<void(request, responder)> request;
   // Called on the connection's reactor after the handshake.
   std::function<std::unique_ptr<web_socket_handler>(web_socket&)> session;
+  // For metrics: the status of every answer, those included that never reached `request`. On a reactor's thread; may be empty.
+  std::function<void(unsigned status)> answered = {};
 };
 
 struct server_limits {
