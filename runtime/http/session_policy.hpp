@@ -1,0 +1,126 @@
+// One client's side of the client protocol: what it may do, what it subscribes to, where each subscription stands. No I/O, no actor; all calls
+// on the connection's reactor. A slow client costs a cursor, not a queue: a frame that the socket refuses marks its subscription as lagging, and
+// when the socket can write again the publisher is asked for what changed since (one such request at a time, subscriptions in turns).
+//
+// Messages from a publisher have to come in the order in which it made them. Each subscription has a generation: what belongs to one that ended
+// is ignored.
+#pragma once
+
+#include "proto/client_command.hpp"
+#include "proto/topology.hpp"
+#include "runtime/http/web_socket.hpp"
+#include "runtime/table/publication.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::http {
+
+// Tables that can be subscribed to.
+using table_directory = std::map<std::string, table_kind, std::less<>>;
+
+// The socket, as the policy sees it; web_socket has the same methods.
+class session_output {
+public:
+  virtual ~session_output() = default;
+  virtual void reply(std::string text) = 0;          // never refused, never overtakes an accepted push
+  virtual bool push(const frame_ptr& f) = 0;         // false: on_writable() will be called
+  virtual void close(std::uint16_t code, std::string_view reason) = 0;
+  virtual std::uint64_t stalled_ms() const = 0;
+};
+
+// The publishers, as the policy sees them. Each call is a message to the table's publisher; answers come by the on_... calls below. They must
+// not be answered from within the call.
+class session_publishers {
+public:
+  virtual ~session_publishers() = default;
+  virtual void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) = 0; // on_subscribed
+  virtual void unsubscribe(const std::string& table, std::uint32_t generation) = 0;                                // no answer
+  virtual void catch_up(const std::string& table, std::uint32_t generation, arrival from) = 0;                     // on_caught_up
+};
+
+struct session_limits {
+  std::size_t subscriptions = 256;
+  std::uint32_t ping_ms = 25'000;     // whole seconds
+  std::uint32_t pong_ms = 9'000;      // after a ping; not counted while the socket is busy
+  std::uint32_t connect_ms = 10'000;
+  std::uint32_t stall_ms = 30'000;    // a socket that takes nothing for so long
+  std::uint32_t answer_ms = 4'500;    // a publisher's answer; SDKs wait 5 s
+  command_limits commands;
+};
+
+class session_policy {
+public:
+  session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables, session_output& output,
+                 session_publishers& publishers, session_limits limits, std::int64_t now_ms);
+
+  // From the socket. now_ms: a steady clock.
+  void on_message(std::string_view text, std::int64_t now_ms);
+  void on_writable(std::int64_t now_ms);
+  void on_tick(std::int64_t now_ms); // about once a second
+  // The socket is gone (also after output.close()): ends all subscriptions. The last call.
+  void on_closed();
+
+  // From a publisher.
+  void on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply, std::int64_t now_ms);
+  void on_fan_out(const std::string& table, const table::fan_out& changes, std::int64_t now_ms);
+  void on_caught_up(const std::string& table, std::uint32_t generation, const table::catch_up_reply& reply, std::int64_t now_ms);
+  // All live subscriptions of the table end with an unsubscribe push that makes the client subscribe again: the table has a new epoch, or its
+  // publisher was started anew.
+  void on_reset(const std::string& table);
+
+  // Ends the connection so that clients come back (the node is shutting down).
+  void shut_down();
+
+  bool connected() const { return connected_; }
+  bool closed() const { return closed_; }
+  std::size_t subscriptions() const { return subscriptions_.size(); } // live ones and ones being made
+  std::size_t lagging() const;
+  const std::string& client() const { return client_; }
+
+private:
+  enum class stage : std::uint8_t { asking, live };
+
+  struct subscription {
+    std::string table;
+    std::uint32_t generation = 0;
+    std::uint32_t command = 0; // asking: id to be answered
+    stage is = stage::asking;
+    bool lagging = false;
+    arrival cursor;
+    std::int64_t asked_ms = 0;  // asking: when the publisher was asked
+  };
+
+  subscription* find(std::string_view table);
+  void handle(client_command& command, std::int64_t now_ms);
+  void connect(const client_command& command);
+  void subscribe(client_command& command, std::int64_t now_ms);
+  void unsubscribe(const client_command& command);
+  void end_subscription(subscription& s, bool tell_publisher);
+  void resubscribe(subscription& s);
+  void ask_next(std::int64_t now_ms);
+  void refuse(std::uint32_t id, int code, std::string_view message);
+  void close(std::uint16_t code, std::string_view reason);
+
+  std::string client_, server_version_;
+  std::shared_ptr<const table_directory> tables_;
+  session_output& output_;
+  session_publishers& publishers_;
+  const session_limits limits_;
+  std::vector<subscription> subscriptions_;
+  std::uint32_t next_generation_ = 1;
+  std::uint32_t asked_ = 0; // generation of the subscription whose catch-up is under way; 0: none
+  std::int64_t asked_ms_ = 0;
+  std::size_t turn_ = 0; // where the search for the next lagging subscription starts
+  bool connected_ = false, closed_ = false;
+  bool busy_ = false; // a push was refused; on_writable() will come
+  bool pinged_ = false;
+  std::int64_t opened_ms_, ping_due_ms_ = 0, pong_due_ms_ = 0;
+};
+
+} // namespace weir::http

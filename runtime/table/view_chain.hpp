@@ -1,0 +1,57 @@
+// What a view knows of each partition's chain of transactions: decides whether a change set may be applied, and gives the table's watermark and
+// epoch. Not thread-safe.
+#pragma once
+
+#include "proto/change_set.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir::table {
+
+enum class chain_verdict {
+  accepted,
+  old,       // already known, or of an earlier stream epoch: drop it
+  gap,       // something in between is missing, or the partition was never loaded: load the partition
+  new_epoch, // the partition's history was taken back (or looks so): load it, and move clients to a new epoch
+};
+
+class view_chain {
+public:
+  // Index of a partition, added if it is new (then it is not loaded).
+  std::uint32_t index_of(const partition_key& source);
+  const partition_key& source(std::uint32_t index) const { return partitions_[index].source; }
+  std::size_t size() const { return partitions_.size(); }
+
+  // A set without rows and entries is a heartbeat: it moves what is known, not what changed last. Accepted is what starts anywhere between the
+  // last change and what is known, as nothing touched the table between these two.
+  chain_verdict check(std::uint32_t index, const change_set& changes) const;
+  void accept(std::uint32_t index, const change_set& changes);
+  // The partition as stored. False: older than what is known.
+  bool load(std::uint32_t index, const stream_epoch& epoch, version last, version changed);
+  // Nothing is known of it any more (but it stays one of the table's partitions).
+  void forget(std::uint32_t index) { partitions_[index].loaded = false; }
+
+  bool loaded(std::uint32_t index) const { return partitions_[index].loaded; }
+  bool all_loaded() const;
+  version known(std::uint32_t index) const { return partitions_[index].known; }
+  // The lowest version up to which all partitions are known; 0 while one was never loaded.
+  version watermark() const;
+  // Short hex over definition, generation, partitions and their stream epochs.
+  std::string epoch_text(std::string_view fingerprint, std::uint32_t generation) const;
+
+private:
+  struct partition {
+    partition_key source;
+    stream_epoch epoch;
+    version known, changed;
+    bool loaded = false;
+    bool ever_loaded = false;
+  };
+  std::vector<partition> partitions_;
+};
+
+} // namespace weir::table
