@@ -1,0 +1,123 @@
+"""A client that goes and comes back misses nothing; one that is slow holds up nobody."""
+
+import json
+
+from harness.fleet import Expected, Sender, by_partition, differences, load, topology
+from harness.raw import RawWebSocket
+from harness.waiting import wait_for
+
+
+def small(kraft, redis_server, weir_node, seed, count=30_000, keys=1_000):
+    topic = kraft.topic("readings")
+    records = list(load.fleet(seed, count, keys, garbage=0))
+    return topic, records, weir_node(topology(kraft.bootstrap, redis_server.url, topic))
+
+
+def test_a_map_subscriber_that_reconnects_ends_with_the_table(kraft, redis_server, weir_node, sdk, proxy, seed):
+    """Told to disconnect and connect again, and cut off by the network, while rows change and go."""
+    topic, records, node = small(kraft, redis_server, weir_node, seed)
+    between = proxy(node.port)
+    told = sdk(node.websocket, "machines", "map")
+    cut = sdk(f"ws://127.0.0.1:{between.port}/connection/websocket", "machines", "map")
+    for client in (told, cut):
+        client.wait_event("subscribed")
+    sender = Sender(kraft, topic, records, 6_000)
+    sender.wait_sent(8_000)
+    told.say("disconnect")
+    between.refuse()
+    between.cut()
+    told.wait_event("disconnected")
+    sender.wait_sent(16_000)
+    told.say("connect")
+    between.refuse(False)
+    sender.wait_sent(24_000)
+    between.cut()
+    sender.finish()
+    wanted = Expected(records).machines
+    for client in (told, cut):
+        wait_for(lambda client=client: client.rows() == wanted, 60, lambda client=client: differences(client.rows(), wanted))
+    assert between.accepted >= 3, "the cuts did not reach the client"
+
+
+def test_a_stream_subscriber_that_reconnects_has_every_entry_in_order(kraft, redis_server, weir_node, sdk, proxy, seed):
+    """Entries above the last position may come twice; none is left out, and each partition's come in order."""
+    topic, records, node = small(kraft, redis_server, weir_node, seed)
+    between = proxy(node.port)
+    client = sdk(f"ws://127.0.0.1:{between.port}/connection/websocket", "hot", "stream")
+    client.wait_event("subscribed")
+    sender = Sender(kraft, topic, records, 6_000)
+    for part in (1, 2):
+        sender.wait_sent(part * 8_000)
+        between.refuse()
+        between.cut()
+        sender.wait_sent(part * 8_000 + 3_000)
+        between.refuse(False)
+    sender.finish()
+    wanted = Expected(records).hot
+
+    def unique() -> dict:
+        seen: dict = {}
+        for partition, entries in by_partition([event["data"] for event in client.of("publication")]).items():
+            for entry in entries:
+                if entry not in seen.setdefault(partition, [])[-2000:]:
+                    seen[partition].append(entry)
+        return seen
+
+    total = sum(map(len, wanted.values()))
+    wait_for(lambda: len(client.of("publication")) >= total, 60, lambda: f"{total} publications, there are {len(client.of('publication'))}")
+    wait_for(lambda: unique() == wanted, 30, lambda: differences(unique(), wanted))
+    assert between.accepted >= 3
+
+
+def test_a_subscriber_survives_a_restart_of_the_node(kraft, redis_server, weir_node, restart, sdk, seed):
+    """Killed and started again on the same port: the SDK finds back by itself and ends with the table."""
+    topic, records, node = small(kraft, redis_server, weir_node, seed)
+    client = sdk(node.websocket, "totals", "map")
+    client.wait_event("subscribed")
+    sender = Sender(kraft, topic, records, 8_000)
+    sender.wait_sent(10_000)
+    node.kill()
+    restart(node)
+    sender.finish()
+    wanted = Expected(records).totals
+    wait_for(lambda: client.rows() == wanted, 90, lambda: differences(client.rows(), wanted))
+
+
+def test_a_subscriber_that_does_not_read_holds_up_nobody(kraft, redis_server, weir_node, sdk, seed):
+    """Its socket stays full; another one and the node's memory do not notice, and it is caught up or cut off, never queued for without end."""
+    topic, records, node = small(kraft, redis_server, weir_node, seed, count=60_000)
+    stuck = [RawWebSocket(node.port) for _ in range(20)]
+    for connection in stuck:
+        assert connection.upgraded == 101
+        connection.say({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "machines", "type": 1, "phase": 2, "flag": 1}})
+    good = sdk(node.websocket, "machines", "map")
+    good.wait_event("subscribed")
+    before = node.process.memory_mib()
+    Sender(kraft, topic, records, 20_000).finish()
+    wanted = Expected(records).machines
+    wait_for(lambda: good.rows() == wanted, 60, lambda: differences(good.rows(), wanted))
+    grown = node.process.memory_mib() - before
+    print(f"memory grew by {grown:.0f} MiB")
+    assert grown < 256
+    for connection in stuck:
+        connection.close()
+
+
+def test_one_key_and_unknown_channels(kraft, redis_server, weir_node, seed):
+    """`table/key` is one row; what is no table is error 102, and every id gets one reply, in order."""
+    topic, records, node = small(kraft, redis_server, weir_node, seed, count=5_000, keys=50)
+    kraft.produce(topic, records)
+    wanted = Expected(records).machines
+    wait_for(lambda: node.rows("machines") == wanted, 60, "the table to be filled")
+    key = next(iter(sorted(wanted)))
+    with RawWebSocket(node.port) as connection:
+        connection.say({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": f"machines/{key}", "type": 1, "phase": 2, "flag": 1}},
+                       {"id": 3, "subscribe": {"channel": "nothing", "flag": 1}}, {"id": 4, "subscribe": {"channel": "machines/no such key", "type": 1, "phase": 2}}, {"id": 5, "nonsense": {}})
+        replies = connection.replies(5)
+        assert [reply["id"] for reply in replies] == [1, 2, 3, 4, 5]
+        assert [row["key"] for row in replies[1]["subscribe"]["state"]] == [key]
+        assert replies[1]["subscribe"]["state"][0]["data"] == wanted[key]
+        assert replies[2]["error"]["code"] == 102
+        assert "error" not in replies[3] and not replies[3]["subscribe"].get("state")
+        assert replies[4]["error"]["code"] == 104
+    print(json.dumps(replies[0]))
