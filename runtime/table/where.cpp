@@ -1,0 +1,135 @@
+#include "runtime/table/where.hpp"
+
+#include <algorithm>
+
+namespace weir::table {
+
+namespace {
+
+struct operand {
+  field::kind is = field::kind::null;
+  bool boolean = false;
+  number num;
+  std::string text;
+};
+
+operand ready(const scalar& value) {
+  operand o;
+  std::visit(
+    [&](const auto& v) {
+      using type = std::decay_t<decltype(v)>;
+      if constexpr (std::is_same_v<type, bool>) {
+        o.is = field::kind::boolean;
+        o.boolean = v;
+      } else if constexpr (std::is_arithmetic_v<type>) {
+        o.is = field::kind::number;
+        o.num = number(v);
+      } else if constexpr (std::is_same_v<type, std::string>) {
+        o.is = field::kind::text;
+        o.text = v;
+      }
+    },
+    value);
+  return o;
+}
+
+bool equal(const field& value, const operand& o) {
+  if (value.is != o.is)
+    return false;
+  switch (o.is) {
+  case field::kind::null:
+    return true;
+  case field::kind::boolean:
+    return value.boolean == o.boolean;
+  case field::kind::number:
+    return compare(value.num, o.num) == 0;
+  case field::kind::text:
+    return value.text == o.text;
+  default:
+    return false;
+  }
+}
+
+// Numbers and strings have an order; nothing else has.
+std::partial_ordering order(const field& value, const operand& o) {
+  if (value.is == o.is && o.is == field::kind::number)
+    return compare(value.num, o.num);
+  if (value.is == o.is && o.is == field::kind::text)
+    return value.text.compare(o.text) <=> 0;
+  return std::partial_ordering::unordered;
+}
+
+struct ready_test {
+  pointer at;
+  comparison op;
+  std::vector<operand> operands;
+
+  bool holds(const record_reader& record) const {
+    const auto value = record.at(at);
+    if (op == comparison::exists)
+      return (value.is != field::kind::missing) == operands[0].boolean;
+    if (value.is == field::kind::missing)
+      return op == comparison::ne;
+    switch (op) {
+    case comparison::eq:
+      return equal(value, operands[0]);
+    case comparison::ne:
+      return !equal(value, operands[0]);
+    case comparison::gt:
+      return order(value, operands[0]) > 0;
+    case comparison::gte:
+      return order(value, operands[0]) >= 0;
+    case comparison::lt:
+      return order(value, operands[0]) < 0;
+    case comparison::lte:
+      return order(value, operands[0]) <= 0;
+    case comparison::in:
+      return std::any_of(operands.begin(), operands.end(), [&](const operand& o) { return equal(value, o); });
+    case comparison::prefix:
+      return value.is == field::kind::text && operands[0].is == field::kind::text && value.text.starts_with(operands[0].text);
+    case comparison::exists:
+      break;
+    }
+    return false;
+  }
+};
+
+} // namespace
+
+struct where::node {
+  std::vector<ready_test> all;
+  std::vector<node> any;
+
+  explicit node(const condition& c) {
+    for (const auto& t : c.all) {
+      auto& made = all.emplace_back(ready_test{pointer(t.pointer), t.op, {}});
+      for (const auto& o : t.operands)
+        made.operands.push_back(ready(o));
+      if (made.operands.empty() && t.op != comparison::in) // checked with the topology; `exists` alone means true
+        made.operands.push_back(ready(t.op == comparison::exists ? scalar(true) : scalar(nullptr)));
+    }
+    for (const auto& c_any : c.any)
+      any.emplace_back(c_any);
+  }
+
+  bool holds(const record_reader& record) const {
+    return std::all_of(all.begin(), all.end(), [&](const ready_test& t) { return t.holds(record); }) &&
+           (any.empty() || std::any_of(any.begin(), any.end(), [&](const node& n) { return n.holds(record); }));
+  }
+};
+
+where::where() = default;
+where::where(const condition& c) : root_(c.empty() ? nullptr : std::make_shared<const node>(c)) {}
+where::~where() = default;
+where::where(const where&) = default;
+where::where(where&&) noexcept = default;
+where& where::operator=(const where&) = default;
+where& where::operator=(where&&) noexcept = default;
+
+bool where::matches(const record_reader& record) const { return !root_ || root_->holds(record); }
+
+bool where::matches(std::string_view row, record_reader& scratch) const {
+  return !root_ || (scratch.read(row).empty() && root_->holds(scratch));
+}
+
+} // namespace weir::table
