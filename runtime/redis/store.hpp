@@ -39,6 +39,9 @@ struct partition_state {
   std::map<std::string, table_state> tables;
   std::optional<record_mark> mark;
   std::string run_id; // of the Redis server that answered
+  // Claims only: another server process answered than the last claim or transaction met, and the claimer is another incarnation than the
+  // stored owner, so nobody can know what was lost. The claim has renewed `stream` already.
+  bool server_changed = false;
 };
 
 // A row as stored: `value` is JSON (latest: the row; aggregate: the part's state).
@@ -133,5 +136,7 @@ public:
 std::uint32_t bucket_of(std::string_view key, std::uint32_t buckets);
 // A power of two such that a bucket holds about 1,000 rows of `expected_rows` spread over `partitions` partitions.
 std::uint32_t bucket_count(std::uint64_t expected_rows, std::uint32_t partitions);
+// Of a table in each of its partitions. Always as if there were eight partitions: the number must not change when a topic grows.
+inline std::uint32_t table_buckets(std::uint64_t expected_rows) { return bucket_count(expected_rows, 8); }
 
 } // namespace weir::redis
