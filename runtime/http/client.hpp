@@ -56,8 +56,9 @@ public:
   std::uint16_t close_code() const; // 0: not closed by the server
   const std::string& close_reason() const;
 
+  struct impl; // the insides, by kind of transport
+
 private:
-  struct impl;
   explicit ws_client(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;
 };

@@ -1,0 +1,189 @@
+#include "runtime/http/uri.hpp"
+
+#include "runtime/http/origin.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace weir::http {
+namespace {
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9')
+    return c - '0';
+  if (c >= 'a' && c <= 'f')
+    return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F')
+    return c - 'A' + 10;
+  return -1;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return out;
+}
+
+// Calls f for each part between separators, the last one included.
+template <class F>
+bool each_part(std::string_view text, char separator, F f) {
+  while (true) {
+    const auto at = text.find(separator);
+    if (!f(text.substr(0, at)))
+      return false;
+    if (at == std::string_view::npos)
+      return true;
+    text.remove_prefix(at + 1);
+  }
+}
+
+} // namespace
+
+bool is_utf8(std::string_view text) {
+  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
+  const auto* const end = p + text.size();
+  while (p < end) {
+    const unsigned c = *p++;
+    if (c < 0x80)
+      continue;
+    int more = 0;
+    std::uint32_t point = 0, least = 0;
+    if (c >= 0xC2 && c <= 0xDF)
+      more = 1, point = c & 0x1F, least = 0x80;
+    else if (c >= 0xE0 && c <= 0xEF)
+      more = 2, point = c & 0x0F, least = 0x800;
+    else if (c >= 0xF0 && c <= 0xF4)
+      more = 3, point = c & 0x07, least = 0x10000;
+    else
+      return false;
+    for (; more > 0; --more) {
+      if (p == end || (*p & 0xC0) != 0x80)
+        return false;
+      point = point << 6 | (*p++ & 0x3F);
+    }
+    if (point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF))
+      return false;
+  }
+  return true;
+}
+
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%') {
+      if (i + 2 >= text.size())
+        return {};
+      const int high = hex_value(text[i + 1]), low = hex_value(text[i + 2]);
+      if (high < 0 || low < 0)
+        return {};
+      out += static_cast<char>(high << 4 | low);
+      i += 2;
+    } else {
+      out += plus_is_space && text[i] == '+' ? ' ' : text[i];
+    }
+  }
+  if (!is_utf8(out))
+    return {};
+  return out;
+}
+
+std::string percent_encode(std::string_view text) {
+  static constexpr char digits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~') {
+      out += c;
+    } else {
+      out += '%';
+      out += digits[u >> 4];
+      out += digits[u & 15];
+    }
+  }
+  return out;
+}
+
+std::optional<target> parse_target(std::string_view text) {
+  target t;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (text.size() > scheme.size() && lower(text.substr(0, scheme.size())) == scheme) {
+      text.remove_prefix(scheme.size());
+      const auto end = text.find_first_of("/?");
+      t.authority = text.substr(0, end);
+      if (t.authority.empty())
+        return {};
+      text = end == std::string_view::npos ? std::string_view{"/"} : text.substr(end);
+      if (text.front() == '?') { // "http://host?query" has an empty path, which means "/"
+        auto rest = parse_target("/" + std::string(text));
+        if (rest)
+          rest->authority = t.authority;
+        return rest;
+      }
+      break;
+    }
+  }
+  if (text.empty() || text.front() != '/' || text.find('#') != std::string_view::npos)
+    return {};
+  const auto question = text.find('?');
+  t.path = text.substr(0, question);
+  if (t.path != "/") {
+    const bool good = each_part(std::string_view(t.path).substr(1), '/', [&](std::string_view part) {
+      auto decoded = percent_decode(part);
+      if (decoded)
+        t.segments.push_back(std::move(*decoded));
+      return decoded.has_value();
+    });
+    if (!good)
+      return {};
+  }
+  if (question == std::string_view::npos || question + 1 == text.size())
+    return t;
+  const bool good = each_part(text.substr(question + 1), '&', [&](std::string_view part) {
+    if (part.empty())
+      return true;
+    const auto equals = part.find('=');
+    auto name = percent_decode(part.substr(0, equals), true);
+    auto value = percent_decode(equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1), true);
+    if (!name || !value)
+      return false;
+    t.query[std::move(*name)] = std::move(*value);
+    return true;
+  });
+  if (!good)
+    return {};
+  return t;
+}
+
+result<url> parse_url(std::string_view text) {
+  const auto bad = [&] {
+    return fail(ec::bad_argument, "'" + std::string(text) + "' is no URL; it should look like http://127.0.0.1:8080");
+  };
+  url u;
+  std::string_view rest = text;
+  if (const auto colon = rest.find("://"); colon != std::string_view::npos) {
+    u.scheme = lower(rest.substr(0, colon));
+    rest.remove_prefix(colon + 3);
+  } else {
+    u.scheme = "http";
+  }
+  if (u.scheme != "http" && u.scheme != "https" && u.scheme != "ws" && u.scheme != "wss")
+    return bad();
+  const auto end = rest.find_first_of("/?#");
+  const auto at = parse_authority(rest.substr(0, end));
+  if (!at)
+    return bad();
+  u.host = at->host;
+  u.port = at->port != 0 ? at->port : u.tls() ? 443 : 80;
+  if (end != std::string_view::npos) {
+    auto wanted = rest.substr(end);
+    wanted = wanted.substr(0, wanted.find('#'));
+    if (std::ranges::any_of(wanted, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 127; }))
+      return bad();
+    if (!wanted.empty())
+      u.target = wanted.front() == '?' ? "/" + std::string(wanted) : std::string(wanted);
+  }
+  return u;
+}
+
+} // namespace weir::http

@@ -1,0 +1,204 @@
+#include "runtime/http/web_socket_base.hpp"
+
+#include "runtime/core/log.hpp"
+#include "runtime/http/wire.hpp"
+
+#include <boost/asio/post.hpp>
+
+namespace weir::http {
+namespace {
+
+// From a close frame to the end of the socket.
+constexpr std::uint32_t closing_ms = 5'000;
+
+} // namespace
+
+web_socket_base::web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer)
+    : shard_(std::move(home)), counted_(std::move(counted)), peer_(std::move(peer)), listed_(shard_, this), deadline_(shard_->home.context()) {}
+
+bool web_socket_base::push(const frame_ptr& f) {
+  if (sealed_ || dead_ || !open_ || !outbox_.push(f, busy_))
+    return false;
+  make_dirty();
+  return true;
+}
+
+void web_socket_base::reply(std::string payload) {
+  if (sealed_ || dead_ || !open_)
+    return;
+  payload.insert(0, frame_header(1, payload.size()));
+  outbox_.add(std::move(payload));
+  make_dirty();
+}
+
+void web_socket_base::close(std::uint16_t code, std::string_view reason) {
+  if (sealed_ || dead_ || !open_)
+    return;
+  outbox_.add(close_frame(code, reason));
+  seal();
+  make_dirty();
+}
+
+std::uint64_t web_socket_base::stalled_ms() const {
+  if (!busy_)
+    return 0;
+  const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - last_progress_).count();
+  return waited > 0 ? static_cast<std::uint64_t>(waited) : 0;
+}
+
+void web_socket_base::finish() {
+  if (open_)
+    close(3001, "shutdown");
+  else
+    kill();
+}
+
+void web_socket_base::kill() {
+  if (!dead_)
+    broken();
+}
+
+void web_socket_base::flush() {
+  dirty_ = false;
+  if (!busy_ && !dead_ && !outbox_.empty())
+    write_outbox();
+}
+
+void web_socket_base::take_protocol_bytes(std::string bytes) {
+  if (sealed_ || dead_)
+    return;
+  const bool closes = open_ && !bytes.empty() && static_cast<unsigned char>(bytes.front()) == 0x88;
+  outbox_.add(std::move(bytes));
+  if (closes)
+    seal();
+  make_dirty();
+}
+
+void web_socket_base::make_dirty() {
+  if (dirty_)
+    return;
+  dirty_ = true;
+  shard_->mark_dirty(shared_from_this());
+}
+
+void web_socket_base::seal() {
+  sealed_ = true;
+  arm_deadline(closing_ms);
+}
+
+void web_socket_base::arm_deadline(std::uint32_t ms) {
+  deadline_.expires_after(std::chrono::milliseconds(ms));
+  deadline_.async_wait([weak = weak_from_this()](error_code failed) {
+    if (failed)
+      return;
+    if (auto alive = weak.lock())
+      alive->kill();
+  });
+}
+
+void web_socket_base::opened() {
+  deadline_.cancel();
+  open_ = true;
+  if (shard_->finishing) {
+    close(3001, "shutdown");
+  } else {
+    try {
+      handler_ = shard_->common->handlers.session ? shard_->common->handlers.session(*this) : nullptr;
+    } catch (const std::exception& e) {
+      log::error("http", "no session for a WebSocket", {{"what", e.what()}, {"peer", peer_.address}});
+    }
+    if (!handler_)
+      close(1011, "no session");
+  }
+  read_on();
+}
+
+void web_socket_base::read_on() {
+  if (dead_) {
+    ended();
+    return;
+  }
+  reading_ = true;
+  read_next();
+}
+
+void web_socket_base::received(bool text, std::string_view message) {
+  reading_ = false;
+  // After a close frame of ours only the other side's is awaited.
+  if (!sealed_ && handler_) {
+    if (!text) {
+      // 3501 is what the protocol's clients take as final; after 1003 they would come back with the same.
+      close(3501, "only text messages are spoken here");
+    } else {
+      try {
+        handler_->on_message(message);
+      } catch (const std::exception& e) {
+        log::error("http", "a session failed at a message", {{"what", e.what()}, {"peer", peer_.address}});
+        close(1011, "internal error");
+      }
+    }
+  }
+  if (!sealed_ && !has_reply_room())
+    paused_ = true;
+  else
+    read_on();
+}
+
+void web_socket_base::ended() {
+  reading_ = false;
+  if (ended_)
+    return;
+  ended_ = true;
+  if (!dead_) {
+    dead_ = true;
+    close_socket();
+  }
+  deadline_.cancel();
+  outbox_.clear();
+  busy_ = false;
+  run_waiters();
+  if (auto handler = std::move(handler_))
+    handler->on_closed();
+}
+
+void web_socket_base::begin_busy() {
+  if (!busy_)
+    last_progress_ = clock::now();
+  busy_ = true;
+}
+
+void web_socket_base::progressed(std::size_t bytes) {
+  outbox_.written(bytes);
+  last_progress_ = clock::now();
+  if (room_waiter_ && has_reply_room())
+    std::exchange(room_waiter_, nullptr)->run();
+  // Half of the bound, so that reading does not flutter.
+  if (paused_ && (sealed_ || outbox_.reply_bytes() <= outbox::reply_bytes_bound / 2)) {
+    paused_ = false;
+    read_on();
+  }
+}
+
+void web_socket_base::drained() {
+  busy_ = false;
+  run_waiters();
+  if (outbox_.reopen() && handler_ && !sealed_)
+    handler_->on_writable();
+}
+
+void web_socket_base::broken() {
+  dead_ = true;
+  close_socket();
+  run_waiters();
+  if (!reading_)
+    boost::asio::post(shard_->home.context(), [alive = self()] { alive->ended(); });
+}
+
+void web_socket_base::run_waiters() {
+  if (room_waiter_)
+    std::exchange(room_waiter_, nullptr)->run();
+  if (written_waiter_)
+    std::exchange(written_waiter_, nullptr)->run();
+}
+
+} // namespace weir::http

@@ -1,0 +1,86 @@
+// The part of a WebSocket connection that does not depend on its transport: outbox, closing, hand-over to the session.
+//
+// One owner of the write side: session frames and the bytes of the WebSocket library itself (handshake, pong, close) go through the
+// outbox, and only write_outbox() touches the socket. Nothing is written after a close frame, whoever made it.
+#pragma once
+
+#include "runtime/http/outbox.hpp"
+#include "runtime/http/shard.hpp"
+
+#include <memory>
+#include <string>
+
+namespace weir::http {
+
+// A completion that waits for the outbox.
+struct waiter {
+  virtual ~waiter() = default;
+  virtual void run() = 0;
+};
+
+class web_socket_base : public web_socket, public connection {
+public:
+  web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer);
+
+  bool push(const frame_ptr& f) final;
+  void reply(std::string payload) final;
+  void close(std::uint16_t code, std::string_view reason) final;
+  std::uint64_t stalled_ms() const final;
+  const peer_info& peer() const final { return peer_; }
+  reactor& home() final { return shard_->home; }
+
+  void finish() final;
+  void kill() final;
+  void flush() final;
+
+  // For the layer under the WebSocket stream.
+  void take_protocol_bytes(std::string bytes);
+  bool has_reply_room() const { return dead_ || outbox_.reply_bytes() <= outbox::reply_bytes_bound; }
+  bool is_written() const { return dead_ || outbox_.empty(); }
+  void wait_reply_room(std::unique_ptr<waiter> w) { room_waiter_ = std::move(w); }
+  void wait_written(std::unique_ptr<waiter> w) { written_waiter_ = std::move(w); }
+
+protected:
+  // Writes from the outbox until it is empty (drained) or the socket takes no more (begin_busy); then goes on by itself when it does.
+  virtual void write_outbox() = 0;
+  virtual void read_next() = 0; // calls received() or ended()
+  virtual void close_socket() = 0;
+
+  void opened(); // after the handshake
+  void received(bool text, std::string_view message);
+  void ended(); // no read is pending any more and none will be
+  void begin_busy();
+  void progressed(std::size_t bytes);
+  void drained();
+  void broken(); // the socket failed; ended() follows
+  void arm_deadline(std::uint32_t ms);
+  bool dead() const { return dead_; }
+
+  std::shared_ptr<shard> shard_;
+  outbox outbox_;
+
+private:
+  void make_dirty();
+  void seal(); // a close frame is in the outbox: nothing more goes in
+  void read_on();
+  void run_waiters();
+  std::shared_ptr<web_socket_base> self() { return std::static_pointer_cast<web_socket_base>(shared_from_this()); }
+
+  slot counted_;
+  peer_info peer_;
+  enlisted listed_;
+  std::unique_ptr<web_socket_handler> handler_;
+  std::unique_ptr<waiter> room_waiter_, written_waiter_;
+  timer deadline_;
+  clock::time_point last_progress_{};
+  bool open_ = false;    // handshake done
+  bool sealed_ = false;
+  bool dead_ = false;    // the socket is closed
+  bool ended_ = false;   // the session was told
+  bool dirty_ = false;
+  bool busy_ = false;    // a write waits for the socket
+  bool reading_ = false; // a read is pending
+  bool paused_ = false;  // reading waits for replies to be written
+};
+
+} // namespace weir::http

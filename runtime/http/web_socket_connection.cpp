@@ -1,0 +1,254 @@
+#include "runtime/http/web_socket_connection.hpp"
+
+#include "runtime/http/web_socket_base.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/rfc7230.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <boost/beast/websocket/stream.hpp>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+namespace weir::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace websocket = boost::beast::websocket;
+
+// How much the kernel may hold unsent: with its own default (megabytes a socket) a slow client would be served from a stale queue
+// out of our sight.
+constexpr int unsent_bytes = 128 << 10;
+
+// What a handler waits with until the outbox lets it go on.
+template <class Bound>
+struct posting_waiter final : waiter {
+  posting_waiter(executor e, Bound b) : where(e), bound(std::move(b)) {}
+  void run() override { asio::post(where, std::move(bound)); }
+  executor where;
+  Bound bound;
+};
+
+template <class Bound>
+std::unique_ptr<waiter> make_waiter(executor e, Bound b) {
+  return std::make_unique<posting_waiter<Bound>>(e, std::move(b));
+}
+
+// The layer under the WebSocket stream: reads pass through, writes go to the outbox.
+template <class Stream>
+class outbox_layer {
+public:
+  using next_layer_type = Stream;
+  using executor_type = executor;
+
+  outbox_layer(std::unique_ptr<Stream> stream, web_socket_base& owner, std::string early)
+      : stream_(std::move(stream)), owner_(&owner), early_(std::move(early)) {}
+
+  executor_type get_executor() noexcept { return lowest(*stream_).get_executor(); }
+  next_layer_type& next_layer() noexcept { return *stream_; }
+  const next_layer_type& next_layer() const noexcept { return *stream_; }
+  web_socket_base& owner() { return *owner_; }
+
+  template <class Buffers, class Handler>
+  void async_read_some(const Buffers& buffers, Handler&& handler) {
+    if (early_.empty()) {
+      stream_->async_read_some(buffers, std::forward<Handler>(handler));
+      return;
+    }
+    const auto n = asio::buffer_copy(buffers, asio::buffer(early_));
+    early_.erase(0, n);
+    asio::post(get_executor(), beast::bind_front_handler(std::forward<Handler>(handler), error_code{}, n));
+  }
+
+  template <class Buffers, class Handler>
+  void async_write_some(const Buffers& buffers, Handler&& handler) {
+    auto bytes = beast::buffers_to_string(buffers);
+    const auto n = bytes.size();
+    owner_->take_protocol_bytes(std::move(bytes));
+    auto bound = beast::bind_front_handler(std::forward<Handler>(handler), error_code{}, n);
+    // The stream reads on when its pong is taken, so a client that pings and never reads is bounded here.
+    if (owner_->has_reply_room())
+      asio::post(get_executor(), std::move(bound));
+    else
+      owner_->wait_reply_room(make_waiter(get_executor(), std::move(bound)));
+  }
+
+private:
+  std::unique_ptr<Stream> stream_;
+  web_socket_base* owner_;
+  std::string early_; // read by the HTTP side already
+};
+
+void teardown_stream(tcp_socket& s, auto handler) {
+  // Says that nothing more comes, then reads what does, so that no reset overtakes the close frame. Bounded by the closing deadline.
+  websocket::async_teardown(beast::role_type::server, s, std::move(handler));
+}
+
+void teardown_stream(tls_stream& s, auto handler) { s.async_shutdown(std::move(handler)); }
+
+// Found by the WebSocket stream when a closing handshake is over: the last bytes are still in the outbox then.
+template <class Stream, class Handler>
+void async_teardown(beast::role_type, outbox_layer<Stream>& layer, Handler&& handler) {
+  auto go_on = [&layer, h = std::forward<Handler>(handler)]() mutable { teardown_stream(layer.next_layer(), std::move(h)); };
+  if (layer.owner().is_written())
+    go_on();
+  else
+    layer.owner().wait_written(make_waiter(layer.get_executor(), std::move(go_on)));
+}
+
+template <class Stream>
+class web_socket_connection final : public web_socket_base {
+public:
+  web_socket_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early, parsed_request request, slot counted,
+                        peer_info peer)
+      : web_socket_base(std::move(home), std::move(counted), std::move(peer)), request_(std::make_unique<parsed_request>(std::move(request))),
+        stream_(std::move(stream), *this, std::move(early)) {}
+
+  void start() {
+    const int fd = socket().native_handle();
+    ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
+    const auto& limits = shard_->common->limits;
+    stream_.read_message_max(limits.message_bytes);
+    stream_.auto_fragment(false);
+    stream_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
+    const bool offers_json = offers_json_protocol();
+    stream_.set_option(websocket::stream_base::decorator([offers_json](websocket::response_type& r) {
+      r.set(beast::http::field::server, "weir");
+      if (offers_json)
+        r.set(beast::http::field::sec_websocket_protocol, "centrifuge-json");
+    }));
+    arm_deadline(limits.handshake_ms);
+    stream_.async_accept(*request_, [this, alive = shared_from_this()](error_code failed) {
+      request_.reset();
+      if (failed || dead()) {
+        ended();
+        return;
+      }
+      if (shard_->common->handlers.answered)
+        shard_->common->handlers.answered(101);
+      opened();
+    });
+  }
+
+private:
+  tcp_socket& socket() { return lowest(stream_.next_layer().next_layer()); }
+
+  bool offers_json_protocol() const {
+    for (auto [it, end] = request_->equal_range(beast::http::field::sec_websocket_protocol); it != end; ++it)
+      if (beast::http::token_list(it->value()).exists("centrifuge-json"))
+        return true;
+    return false;
+  }
+
+  void read_next() override {
+    buffer_.consume(buffer_.size());
+    // A connection that is idle most of the time should not keep the room of its largest message.
+    if (buffer_.capacity() > keep_bytes)
+      buffer_.shrink_to_fit();
+    stream_.async_read(buffer_, [this, alive = shared_from_this()](error_code failed, std::size_t) {
+      if (failed) {
+        ended();
+        return;
+      }
+      const auto data = buffer_.data();
+      received(stream_.got_text(), {static_cast<const char*>(data.data()), data.size()});
+    });
+  }
+
+  void close_socket() override {
+    error_code ignored;
+    socket().close(ignored);
+  }
+
+  void write_outbox() override {
+    if constexpr (std::is_same_v<Stream, tcp_socket>)
+      write_plain();
+    else
+      write_tls();
+  }
+
+  void write_plain() {
+    while (!outbox_.empty()) {
+      iovec parts[64];
+      msghdr message{};
+      message.msg_iov = parts;
+      message.msg_iovlen = outbox_.gather(parts);
+      const auto sent = ::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent >= 0) {
+        progressed(static_cast<std::size_t>(sent));
+        if (dead())
+          return;
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        wait_writable();
+        return;
+      } else if (errno != EINTR) {
+        broken();
+        return;
+      }
+    }
+    drained();
+  }
+
+  void wait_writable() {
+    begin_busy();
+    socket().async_wait(tcp_socket::wait_write, [this, alive = shared_from_this()](error_code failed) {
+      if (dead())
+        return;
+      if (failed)
+        broken();
+      else
+        write_plain();
+    });
+  }
+
+  // A TLS record has to be made from its bytes anyway, so they are gathered into one buffer; one write is under way at most.
+  void write_tls() {
+    if (outbox_.empty()) {
+      drained();
+      return;
+    }
+    iovec parts[64];
+    const auto n = outbox_.gather(parts);
+    record_.clear();
+    for (std::size_t i = 0; i < n && record_.size() < record_bytes; ++i)
+      record_.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, record_bytes - record_.size()));
+    begin_busy();
+    stream_.next_layer().next_layer().async_write_some(asio::buffer(record_), [this, alive = shared_from_this()](error_code failed, std::size_t sent) {
+      if (dead())
+        return;
+      if (failed) {
+        broken();
+        return;
+      }
+      progressed(sent);
+      if (!dead())
+        write_tls();
+    });
+  }
+
+  static constexpr std::size_t record_bytes = 16 << 10; // a TLS record's most
+  static constexpr std::size_t keep_bytes = 8 << 10;
+
+  std::unique_ptr<parsed_request> request_; // until the handshake is done
+  websocket::stream<outbox_layer<Stream>, false> stream_;
+  beast::flat_buffer buffer_;
+  std::string record_;
+};
+
+} // namespace
+
+template <class Stream>
+void accept_web_socket(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early, parsed_request request, slot counted,
+                       peer_info peer) {
+  std::make_shared<web_socket_connection<Stream>>(std::move(home), std::move(stream), std::move(early), std::move(request), std::move(counted),
+                                                  std::move(peer))
+      ->start();
+}
+
+template void accept_web_socket<tcp_socket>(std::shared_ptr<shard>, std::unique_ptr<tcp_socket>, std::string, parsed_request, slot, peer_info);
+template void accept_web_socket<tls_stream>(std::shared_ptr<shard>, std::unique_ptr<tls_stream>, std::string, parsed_request, slot, peer_info);
+
+} // namespace weir::http
