@@ -4,7 +4,8 @@
 
 namespace weir {
 
-std::uint32_t record_checksum(const std::optional<std::string_view>& key, const std::optional<std::string_view>& value) {
+std::uint32_t record_checksum(const std::optional<std::string_view>& key,
+                              const std::optional<std::string_view>& value) {
   auto sum = crc32_z(0, nullptr, 0);
   const auto take = [&](const std::optional<std::string_view>& bytes) {
     if (bytes && !bytes->empty())

@@ -1,4 +1,5 @@
-// CRC-32 (zlib's) of a record's key followed by its value, as kept in record_mark: tells another log behind the same offset.
+// CRC-32 (zlib's) of a record's key followed by its value, as kept in record_mark: tells another log behind the same
+// offset.
 #pragma once
 
 #include <cstdint>

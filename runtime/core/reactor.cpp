@@ -1,5 +1,7 @@
 #include "runtime/core/reactor.hpp"
 
+#include "runtime/core/reactor_post.hpp"
+
 #include <boost/asio/post.hpp>
 #include <pthread.h>
 
@@ -30,6 +32,8 @@ void reactor::stop() {
     left.swap(inbox_);
   }
 }
+
+bool post(reactor& to, std::function<void()> task) { return to.post(std::move(task)); }
 
 bool reactor::post(task t) {
   {

@@ -1,0 +1,309 @@
+#include "actors/api.hpp"
+
+#include <caf/send.hpp>
+#include <charconv>
+#include <fmt/format.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace weir::actors {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+http::response plain(unsigned status, std::string body) { return {status, "text/plain; charset=utf-8", std::move(body), {}}; }
+http::response as_json(unsigned status, const json& value) {
+  return {status, "application/json", value.dump(-1, ' ', false, json::error_handler_t::replace), {}};
+}
+
+http::response from_rest(table::rest_reply reply, std::string_view at) {
+  if (reply.status == 200)
+    return {200, "application/json", std::move(reply.body), {}};
+  return http::error_response(reply.status, reply.code, reply.message, at);
+}
+
+std::uint64_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  std::uint64_t size = 0, resident = 0;
+  in >> size >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+double cpu_seconds() {
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
+}
+
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::string trigger_of(const job_config& job) { return job.every ? fmt::format("{}ms", job.every->count()) : std::string{}; }
+
+} // namespace
+
+api::api(context_ptr node, std::map<std::string, publisher_actor> publishers, std::shared_ptr<session_registry> sessions,
+         std::span<const http::asset> assets)
+    : node_(std::move(node)), publishers_(std::move(publishers)), sessions_(std::move(sessions)), files_(assets), started_ms_(node_->wall_ms()),
+      cpu_seconds_(cpu_seconds()), cpu_at_ms_(steady_ms()) {}
+
+void api::scheduler(scheduler_actor s) {
+  std::lock_guard lock(mutex_);
+  scheduler_ = std::move(s);
+}
+
+void api::handle(http::request request, http::responder respond) {
+  const auto& path = request.segments;
+  const bool reading = request.method == "GET" || request.method == "HEAD";
+  const auto need_get = [&] {
+    if (reading)
+      return true;
+    auto r = http::error_response(405, "method_not_allowed", fmt::format("{} is not allowed here, use GET", request.method), request.path);
+    r.headers.emplace_back("Allow", "GET, HEAD");
+    respond(std::move(r));
+    return false;
+  };
+  if (path.size() == 1 && path[0] == "healthz") {
+    if (need_get())
+      respond(plain(200, "ok\n"));
+  } else if (path.size() == 1 && path[0] == "readyz") {
+    if (need_get())
+      respond(ready());
+  } else if (path.size() == 1 && path[0] == "metrics") {
+    if (need_get())
+      respond({200, std::string(metrics::registry::content_type), node_->metrics->scrape(), {}});
+  } else if (path.size() >= 3 && path[0] == "api" && path[1] == "v1") {
+    const auto& what = path[2];
+    if (what == "jobs")
+      return jobs(request, respond);
+    if (what != "tables" && what != "nodes" && what != "topology")
+      return respond(http::error_response(404, "no_such_thing", fmt::format("there is no '{}' in this API", what), request.path));
+    if (!need_get())
+      return;
+    if (what == "tables" && path.size() == 3)
+      return tables(request, respond);
+    if (what == "tables")
+      return table(request, respond);
+    if (path.size() == 3 && what == "nodes")
+      return respond({200, "application/json", nodes_json(), {}});
+    if (path.size() == 3 && what == "topology")
+      return respond({200, "application/json", node_->topo.masked_json, {}});
+    respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
+  } else if (auto file = files_.find(request)) {
+    respond(std::move(*file));
+  } else {
+    respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
+  }
+}
+
+http::response api::ready() const {
+  const auto waits = node_->board->waits();
+  json waiting = json::array();
+  for (const auto& [what, why] : waits)
+    waiting.push_back(what + ": " + why);
+  return as_json(waits.empty() ? 200 : 503, {{"ready", waits.empty()}, {"waiting", waiting}});
+}
+
+void api::tables(const http::request&, const http::responder& respond) {
+  if (publishers_.empty())
+    return respond({200, "application/json", R"({"tables":[]})", {}});
+  struct gathering {
+    std::mutex mutex;
+    std::map<std::string, std::string> parts;
+    std::size_t open = 0;
+    bool failed = false;
+  };
+  auto all = std::make_shared<gathering>();
+  all->open = publishers_.size();
+  for (const auto& [name, publisher] : publishers_) {
+    view_query query;
+    query.kind = view_query::what::description;
+    query.respond = [all, name, respond](table::rest_reply reply) {
+      bool last;
+      {
+        std::lock_guard lock(all->mutex);
+        if (reply.status == 200)
+          all->parts[name] = std::move(reply.body);
+        else
+          all->failed = true;
+        last = --all->open == 0;
+      }
+      if (!last)
+        return;
+      if (all->failed)
+        return respond(http::error_response(503, "not_ready", "a table cannot be described now", "/api/v1/tables"));
+      std::string body = R"({"tables":[)";
+      for (const auto& [n, part] : all->parts)
+        body += (body.back() == '[' ? "" : ",") + part;
+      respond({200, "application/json", body + "]}", {}});
+    };
+    caf::anon_send(publisher, query);
+  }
+}
+
+void api::table(const http::request& request, const http::responder& respond) {
+  const auto& path = request.segments;
+  const auto publisher = publishers_.find(path[3]);
+  if (publisher == publishers_.end())
+    return respond(http::error_response(404, "no_such_thing", fmt::format("there is no table '{}'", path[3]), request.path));
+  view_query query;
+  query.respond = [respond, at = request.path](table::rest_reply reply) { respond(from_rest(std::move(reply), at)); };
+  if (path.size() == 4) {
+    for (const auto& [name, value] : request.query) {
+      if (name == "limit") {
+        const auto* end = value.data() + value.size();
+        const auto [rest, problem] = std::from_chars(value.data(), end, query.limit);
+        if (problem != std::errc{} || rest != end || query.limit == 0 || query.limit > 10'000)
+          return respond(http::error_response(400, "bad_argument", "limit must be a whole number from 1 to 10000", "limit"));
+      } else if (name == "cursor") {
+        query.cursor = value;
+      } else if (name == "where") {
+        return respond(http::error_response(400, "not_available", "where is not available yet in this version", "where"));
+      } else {
+        return respond(http::error_response(400, "bad_argument", fmt::format("unknown parameter '{}': limit and cursor are known", name), name));
+      }
+    }
+  } else if (path.size() == 6 && path[4] == "rows") {
+    query.kind = view_query::what::row;
+    query.key = path[5];
+  } else if (path.size() == 5 && path[4] == "stream") {
+    return respond(http::error_response(501, "not_available", "Server-Sent Events are not available yet in this version; use the WebSocket", request.path));
+  } else {
+    return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
+  }
+  caf::anon_send(publisher->second, query);
+}
+
+std::string api::job_json(const std::string& name) const {
+  const auto& config = node_->topo.jobs.at(name);
+  const auto jobs = node_->board->jobs();
+  const auto at = jobs.find(name);
+  const auto status = at == jobs.end() ? job_status{} : at->second;
+  const auto describe = [](const job_run_status& run) {
+    return json{{"run", run.number},
+                {"status", run.status},
+                {"fire", run.fire_ms},
+                {"started", run.started_ms},
+                {"ended", run.ended_ms},
+                {"duration_ms", run.ended_ms - run.started_ms},
+                {"read", run.read},
+                {"filtered", run.filtered},
+                {"skipped", run.skipped},
+                {"written", run.written},
+                {"message", run.message}};
+  };
+  json j{{"name", name},
+         {"every", trigger_of(config)},
+         {"on", config.every ? "" : "demand"},
+         {"read", config.read_table},
+         {"write", {{"table", config.write_table}, {"topic", config.write_topic}}},
+         {"running", status.running},
+         {"runs", status.runs},
+         {"next_fire", status.next_fire_ms},
+         {"last", status.last.empty() ? json(nullptr) : describe(status.last.front())}};
+  j["history"] = json::array();
+  for (const auto& run : status.last)
+    j["history"].push_back(describe(run));
+  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+void api::jobs(const http::request& request, const http::responder& respond) {
+  const auto& path = request.segments;
+  const bool reading = request.method == "GET" || request.method == "HEAD";
+  if (path.size() > 3 && !node_->topo.jobs.contains(path[3]))
+    return respond(http::error_response(404, "no_such_thing", fmt::format("there is no job '{}'", path[3]), request.path));
+  if (path.size() == 5 && path[4] == "run") {
+    if (request.method != "POST") {
+      auto r = http::error_response(405, "method_not_allowed", "use POST to run a job", request.path);
+      r.headers.emplace_back("Allow", "POST");
+      return respond(std::move(r));
+    }
+    scheduler_actor to;
+    {
+      std::lock_guard lock(mutex_);
+      to = scheduler_;
+    }
+    if (!to)
+      return respond(http::error_response(503, "not_ready", "the node is not ready yet", request.path));
+    caf::anon_send(to, run_job{path[3], respond});
+    return;
+  }
+  if (path.size() == 5 && path[4] == "executions")
+    return respond(http::error_response(501, "not_available", "the job repository is not available yet in this version; the last runs are in the job itself",
+                                        request.path));
+  if (!reading) {
+    auto r = http::error_response(405, "method_not_allowed", fmt::format("{} is not allowed here, use GET", request.method), request.path);
+    r.headers.emplace_back("Allow", "GET, HEAD");
+    return respond(std::move(r));
+  }
+  if (path.size() == 4)
+    return respond({200, "application/json", job_json(path[3]), {}});
+  if (path.size() != 3)
+    return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
+  std::string body = R"({"jobs":[)";
+  for (const auto& [name, config] : node_->topo.jobs)
+    body += (body.back() == '[' ? "" : ",") + job_json(name);
+  respond({200, "application/json", body + "]}", {}});
+}
+
+std::string api::nodes_json() {
+  double cpu;
+  {
+    std::lock_guard lock(mutex_);
+    const auto now = steady_ms();
+    if (now - cpu_at_ms_ >= 500) {
+      const auto used = cpu_seconds();
+      cpu_percent_ = (used - cpu_seconds_) * 1e5 / static_cast<double>(now - cpu_at_ms_);
+      cpu_seconds_ = used;
+      cpu_at_ms_ = now;
+    }
+    cpu = cpu_percent_;
+  }
+  const auto waits = node_->board->waits();
+  json waiting = json::array();
+  for (const auto& [what, why] : waits)
+    waiting.push_back(what + ": " + why);
+  json sources = json::array();
+  for (const auto& [name, s] : node_->board->sources()) {
+    json partitions = json::array();
+    std::int64_t lag = 0;
+    for (const auto& [number, p] : s.partitions) {
+      partitions.push_back({{"partition", number}, {"state", p.state}, {"position", p.position}, {"end", p.end}, {"lag", p.lag()}, {"message", p.message}});
+      lag += std::max<std::int64_t>(p.lag(), 0);
+    }
+    sources.push_back({{"name", name},
+                       {"topic", s.topic},
+                       {"state", s.state},
+                       {"message", s.message},
+                       {"records", s.records},
+                       {"records_per_s", s.records_per_s},
+                       {"dead_letters", s.dead_letters},
+                       {"lag", lag},
+                       {"partitions", partitions}});
+  }
+  const auto links = node_->board->links();
+  const bool connected = !links.empty() && std::all_of(links.begin(), links.end(), [](bool up) { return up; });
+  json tables = json::array();
+  for (const auto& [name, t] : node_->topo.tables)
+    tables.push_back(name);
+  const json node{{"name", node_->node_name},
+                  {"version", WEIR_VERSION},
+                  {"topology", node_->topo.name},
+                  {"uptime_s", (node_->wall_ms() - started_ms_) / 1000},
+                  {"ready", waits.empty()},
+                  {"waiting", waiting},
+                  {"memory_bytes", resident_bytes()},
+                  {"cpu_percent", cpu},
+                  {"sessions", sessions_->size()},
+                  {"sources", sources},
+                  {"redis", {{"connected", connected}, {"links", links.size()}, {"embedded", node_->topo.redis.embedded()}}},
+                  {"kafka", {{"embedded", node_->topo.kafka.embedded()}}},
+                  {"tables", tables}};
+  return json{{"nodes", json::array({node})}}.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+} // namespace weir::actors

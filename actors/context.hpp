@@ -1,0 +1,51 @@
+// What every actor of a node is given: the checked topology and the ports. Made by cli (or a test) before the actors start, outlives them.
+#pragma once
+
+#include "proto/topology.hpp"
+#include "runtime/core/status.hpp"
+#include "runtime/kafka/consumer.hpp"
+#include "runtime/kafka/producer.hpp"
+#include "runtime/metrics/registry.hpp"
+#include "runtime/redis/store.hpp"
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace weir::actors {
+
+struct node_context {
+  topology topo;
+  std::string node_name;   // for people
+  std::string incarnation; // unique to this run of the process: the owner's name in claims
+  redis::store* store = nullptr;
+  kafka::producer* producer = nullptr; // null: nothing in the topology writes to Kafka
+  std::function<result<std::unique_ptr<kafka::consumer>>(const source_config&)> make_consumer;
+  std::function<std::int64_t()> wall_ms; // milliseconds since 1970
+  metrics::registry* metrics = nullptr;
+  status_board* board = nullptr;
+  std::function<void(int exit_code, const std::string& why)> give_up; // ends the node, loudly; sysexits codes. Any thread
+  bool commit_to_kafka = true; // false where Redis does not outlive the node: a commit would promise a state that is gone
+
+  // By source: the topic's number of partitions once it is known, else 0. The keys are made before the actors start.
+  mutable std::map<std::string, std::atomic<std::int32_t>> partition_counts;
+
+  // The partitions whose state makes up a table; empty: not known yet.
+  std::vector<partition_key> partitions_of(const table_config& table) const;
+
+  // The highest version this node has seen from anybody: goes into every transaction as its hint, so versions never run backwards.
+  mutable std::atomic<std::uint64_t> highest_version{0};
+
+  void saw(version v) const {
+    auto known = highest_version.load(std::memory_order_relaxed);
+    while (known < v.value && !highest_version.compare_exchange_weak(known, v.value, std::memory_order_relaxed)) {
+    }
+  }
+  version hint() const { return version{highest_version.load(std::memory_order_relaxed)}; }
+};
+
+using context_ptr = std::shared_ptr<const node_context>;
+
+} // namespace weir::actors

@@ -1,0 +1,359 @@
+#include "actors/node.hpp"
+
+#include "actors/api.hpp"
+#include "actors/job_writer.hpp"
+#include "actors/redis_writer.hpp"
+#include "actors/scheduler.hpp"
+#include "actors/session.hpp"
+#include "actors/source.hpp"
+#include "runtime/core/backoff.hpp"
+#include "runtime/core/log.hpp"
+#include "runtime/redis/identity.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <fmt/format.h>
+#include <set>
+
+namespace weir::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto tick = 100ms;
+constexpr int exit_config = 78;   // EX_CONFIG
+constexpr int exit_software = 70; // EX_SOFTWARE
+constexpr int most_source_restarts = 10;
+constexpr std::string_view label = "node";
+
+enum class stage { checking, running, sources, writers, publishers, sessions, ended };
+
+struct table_parts {
+  std::shared_ptr<table::change_inbox> inbox = std::make_shared<table::change_inbox>();
+  publisher_actor publisher;
+  std::uint32_t generation = 1;
+};
+
+struct supervised_source {
+  source_actor actor;
+  backoff retry{500ms, 30s};
+  int restarts = 0;
+  int again_in = 0; // ticks
+};
+
+struct node_state {
+  static inline const char* name = "node";
+
+  node_actor::stateful_pointer<node_state> self;
+  node_config config;
+  std::map<std::string, table_parts> tables;
+  std::shared_ptr<session_registry> sessions;
+  std::shared_ptr<api> http;
+  std::shared_ptr<http::server> server;
+  stage at = stage::checking;
+  std::set<std::string> asked; // fields of the meta hash without an answer
+  bool examined = false;
+  backoff retry{200ms, 5s};
+  int again_in = 0; // ticks until Redis is asked again
+  std::vector<std::string> refusals;
+  std::vector<redis_writer_actor> writers;
+  std::map<std::string, supervised_source> sources;
+  std::vector<job_writer_actor> job_writers;
+  scheduler_actor scheduler;
+  std::set<caf::actor_addr> open; // of the stage under way
+  std::uint64_t ticks = 0;
+  int exit_code = 0;
+  int drain_ticks = 0;
+
+  explicit node_state(node_actor::stateful_pointer<node_state> s) : self(s) {}
+
+  const topology& topo() const { return config.node->topo; }
+
+  // -- checking what Redis holds ------------------------------------------------------------------------------------------------------
+
+  void check() {
+    config.node->board->waiting("node", "checks the state in Redis");
+    node_actor me = self;
+    if (!examined) {
+      config.node->store->examine([me](auto warnings) { caf::anon_send(me, redis_examined{std::move(warnings)}); });
+      return;
+    }
+    asked.clear();
+    refusals.clear();
+    ask("layout", std::string(redis::layout_version));
+    for (const auto& [id, t] : topo().tables)
+      ask("table:" + id, redis::definition_json(t, 1));
+  }
+
+  void ask(const std::string& field, const std::string& mine) {
+    asked.insert(field);
+    node_actor me = self;
+    config.node->store->meta_once(topo().name, field, mine,
+                                  [me, field](result<std::string> stored) { caf::anon_send(me, meta_answered{field, std::move(stored)}); });
+  }
+
+  void again(const error& why) {
+    config.node->board->waiting("node", "Redis: " + why.message);
+    if (again_in == 0)
+      log::warn(label, "Redis is not ready, trying again", {{"reason", why.message}});
+    again_in = static_cast<int>(retry.next() / tick) + 1;
+  }
+
+  void on_examined(const redis_examined& m) {
+    if (at != stage::checking)
+      return;
+    if (!m.warnings) {
+      if (m.warnings.error().code == ec::redis_unsuitable || m.warnings.error().code == ec::redis_refused)
+        log::error(label, "Redis cannot be used as it is", {{"reason", m.warnings.error().message}});
+      return again(m.warnings.error());
+    }
+    // The embedded server is without persistence on purpose.
+    if (!topo().redis.embedded())
+      for (const auto& w : *m.warnings)
+        log::warn(label, w);
+    examined = true;
+    check();
+  }
+
+  void on_meta(const meta_answered& m) {
+    if (at != stage::checking || asked.erase(m.field) == 0)
+      return;
+    if (!m.stored) {
+      asked.clear();
+      return again(m.stored.error());
+    }
+    if (m.field == "layout") {
+      if (*m.stored != redis::layout_version)
+        refusals.push_back(fmt::format("Redis holds the state of topology '{}' in layout {}, this program reads and writes layout {}. Use the program "
+                                       "that wrote it, another topology name, or another database",
+                                       topo().name, *m.stored, redis::layout_version));
+    } else {
+      const auto id = m.field.substr(6);
+      const auto judged = redis::judge_definition(*m.stored, topo().tables.at(id));
+      if (!judged.same)
+        refusals.push_back(judged.difference);
+      else
+        tables.at(id).generation = judged.generation;
+    }
+    if (!asked.empty())
+      return;
+    if (!refusals.empty()) {
+      std::string all;
+      for (const auto& r : refusals)
+        all += (all.empty() ? "" : "\n") + r;
+      return config.node->give_up(exit_config, all);
+    }
+    start_work();
+  }
+
+  // -- starting ---------------------------------------------------------------------------------------------------------------------
+
+  void start_work() {
+    at = stage::running;
+    retry.reset();
+    for (std::size_t i = 0; i < config.node->store->writers(); ++i) {
+      writers.push_back(spawn_redis_writer(self->system(), {config.node, i}));
+      self->monitor(writers.back());
+    }
+    for (const auto& [id, s] : topo().sources)
+      start_source(id);
+    std::vector<scheduled_job> jobs;
+    for (const auto& [id, job] : topo().jobs) {
+      scheduled_job scheduled{job, topo().tables.at(job.read_table), {job.read_table, tables.at(job.read_table).generation}, {}};
+      if (!job.write_table.empty()) {
+        auto& t = tables.at(job.write_table);
+        scheduled.writer = spawn_job_writer(self->system(), {config.node, topo().tables.at(job.write_table), {job.write_table, t.generation}, t.inbox,
+                                                             t.publisher, writers[job_writers.size() % writers.size()]});
+        job_writers.push_back(scheduled.writer);
+        self->monitor(scheduled.writer);
+      }
+      jobs.push_back(std::move(scheduled));
+    }
+    scheduler = spawn_scheduler(self->system(), {config.node, std::move(jobs)});
+    self->monitor(scheduler);
+    http->scheduler(scheduler);
+    config.node->board->ready("node");
+  }
+
+  void start_source(const std::string& id) {
+    source_actor_config c{config.node, topo().sources.at(id), {}, writers};
+    for (const auto& [table_id, t] : topo().tables)
+      if (t.from == id) {
+        auto& parts = tables.at(table_id);
+        c.tables.push_back({t, {table_id, parts.generation}, parts.inbox, parts.publisher});
+      }
+    auto& s = sources[id];
+    s.actor = spawn_source(self->system(), std::move(c));
+    self->monitor(s.actor);
+  }
+
+  // -- supervision ------------------------------------------------------------------------------------------------------------------
+
+  void on_down(const caf::down_msg& m) {
+    if (at != stage::running) {
+      open.erase(m.source);
+      if (at > stage::running)
+        next_if_done();
+      return;
+    }
+    for (auto& [id, s] : sources) {
+      if (s.actor.address() != m.source)
+        continue;
+      if (++s.restarts > most_source_restarts)
+        return config.node->give_up(exit_software, fmt::format("source '{}' ended {} times: {}", id, s.restarts, caf::to_string(m.reason)));
+      log::error(label, "a source's actor ended, starting it again", {{"source", id}, {"reason", caf::to_string(m.reason)}});
+      s.actor = nullptr;
+      s.again_in = static_cast<int>(s.retry.next() / tick) + 1;
+      return;
+    }
+    config.node->give_up(exit_software, "an actor that the node cannot do without ended: " + caf::to_string(m.reason));
+  }
+
+  // -- draining ---------------------------------------------------------------------------------------------------------------------
+
+  void on_stop() {
+    if (at > stage::running)
+      return;
+    log::info(label, "stopping");
+    drain_ticks = static_cast<int>(config.drain_deadline / tick);
+    server->stop_accepting();
+    config.node->board->waiting("node", "is stopping");
+    at = stage::sources;
+    if (scheduler)
+      send_stop(scheduler);
+    for (auto& [id, s] : sources)
+      if (s.actor)
+        send_stop(s.actor);
+    next_if_done();
+  }
+
+  template <class Handle>
+  void send_stop(const Handle& to) {
+    open.insert(to.address());
+    caf::anon_send(to, stop_work{});
+  }
+
+  void next_if_done() {
+    while (open.empty() && at != stage::ended) {
+      switch (at) {
+      case stage::checking:
+      case stage::running:
+        return;
+      case stage::sources:
+        at = stage::writers;
+        for (const auto& w : job_writers)
+          send_stop(w);
+        break;
+      case stage::writers:
+        at = stage::publishers;
+        for (auto& [id, t] : tables)
+          send_stop(t.publisher);
+        break;
+      case stage::publishers:
+        at = stage::sessions;
+        for (const auto& w : writers)
+          caf::anon_send_exit(w, caf::exit_reason::user_shutdown);
+        sessions->shut_down();
+        break;
+      case stage::sessions:
+        if (sessions->size() > 0)
+          return; // looked at again by the tick
+        end();
+        break;
+      case stage::ended:
+        return;
+      }
+    }
+  }
+
+  void end() {
+    at = stage::ended;
+    log::info(label, "stopped");
+    config.on_end(exit_code);
+    self->quit();
+  }
+
+  void on_tick() {
+    self->delayed_send(self, tick, caf::tick_atom::value);
+    if (++ticks % 10 == 0)
+      sessions->tick();
+    if (at == stage::checking && again_in > 0 && --again_in == 0)
+      check();
+    if (at == stage::running)
+      for (auto& [id, s] : sources)
+        if (s.again_in > 0 && --s.again_in == 0)
+          start_source(id);
+    if (at > stage::running && at != stage::ended) {
+      next_if_done();
+      if (at != stage::ended && --drain_ticks <= 0) {
+        log::warn(label, "the deadline of the drain passed; what is left ends now");
+        end();
+      }
+    }
+  }
+};
+
+node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self, node_config config, std::map<std::string, table_parts> tables,
+                               std::shared_ptr<session_registry> sessions, std::shared_ptr<api> http, std::shared_ptr<http::server> server) {
+  auto& s = self->state;
+  s.config = std::move(config);
+  s.tables = std::move(tables);
+  s.sessions = std::move(sessions);
+  s.http = std::move(http);
+  s.server = std::move(server);
+  self->set_down_handler([self](const caf::down_msg& m) { self->state.on_down(m); });
+  for (const auto& [id, t] : s.tables)
+    self->monitor(t.publisher);
+  self->delayed_send(self, tick, caf::tick_atom::value);
+  s.check();
+  return {
+    [self](const meta_answered& m) { self->state.on_meta(m); },
+    [self](const redis_examined& m) { self->state.on_examined(m); },
+    [self](caf::tick_atom) { self->state.on_tick(); },
+    [self](const stop_work&) { self->state.on_stop(); },
+  };
+}
+
+} // namespace
+
+result<running_node> start_node(caf::actor_system& system, node_config config) {
+  const auto& topo = config.node->topo;
+  std::map<std::string, table_parts> tables;
+  std::map<std::string, publisher_actor> publishers;
+  auto directory = std::make_shared<http::table_directory>();
+  for (const auto& [id, t] : topo.tables) {
+    auto& parts = tables[id];
+    // The generation is settled once Redis was asked; until then nothing is loaded, since no source has told its partitions.
+    parts.publisher = spawn_publisher(system, {config.node, t, {id, 1}, parts.inbox});
+    publishers[id] = parts.publisher;
+    (*directory)[id] = t.kind;
+  }
+  auto sessions = std::make_shared<session_registry>();
+  auto http = std::make_shared<api>(config.node, publishers, sessions, config.assets);
+  auto for_sessions = std::make_shared<session_config>();
+  for_sessions->node = config.node;
+  for_sessions->system = &system;
+  for_sessions->tables = directory;
+  for_sessions->publishers = publishers;
+  for_sessions->registry = sessions;
+  http::server_handlers handlers;
+  handlers.request = [http](http::request r, http::responder respond) { http->handle(std::move(r), std::move(respond)); };
+  handlers.session = [shared = std::shared_ptr<const session_config>(for_sessions)](http::web_socket& socket) { return make_session(shared, socket); };
+  handlers.answered = [metrics = config.node->metrics](unsigned status) {
+    metrics->get(metrics::names::http_requests, std::to_string(status)).add();
+  };
+  auto server = http::listen(topo.http, config.limits, config.reactors, std::move(handlers));
+  if (!server)
+    return tl::unexpected(server.error());
+  std::shared_ptr<http::server> shared = std::move(*server);
+  config.node->metrics->before_scrape([connections = config.node->metrics->get(metrics::names::http_connections), weak = std::weak_ptr(shared)]() mutable {
+    if (const auto s = weak.lock())
+      connections.set(static_cast<double>(s->connections()));
+  });
+  auto actor = system.spawn(node, std::move(config), std::move(tables), std::move(sessions), std::move(http), shared);
+  return running_node{actor, std::move(shared)};
+}
+
+} // namespace weir::actors

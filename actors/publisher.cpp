@@ -1,0 +1,457 @@
+#include "actors/publisher.hpp"
+
+#include "actors/view_loader.hpp"
+#include "runtime/core/backoff.hpp"
+#include "runtime/core/json.hpp"
+#include "runtime/core/log.hpp"
+#include "runtime/metrics/registry.hpp"
+#include "runtime/table/view_chain.hpp"
+
+#include <algorithm>
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <deque>
+#include <fmt/format.h>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+namespace weir::actors {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+constexpr auto tick = 250ms;
+
+struct subscriber {
+  std::uint32_t generation = 0;
+  session_actor session;
+  bool live = false; // gets frames; else it is paging through the state
+};
+
+// Somebody who came before the view was loaded.
+struct waiting {
+  std::variant<view_subscribe, view_query> who;
+  std::int64_t since_ms = 0;
+};
+
+std::string_view kind_name(table_kind kind) {
+  switch (kind) {
+  case table_kind::latest: return "latest";
+  case table_kind::aggregate: return "aggregate";
+  case table_kind::log: return "log";
+  }
+  return "latest";
+}
+
+struct publisher_state {
+  static inline const char* name = "publisher";
+
+  publisher_actor::stateful_pointer<publisher_state> self;
+  publisher_config config;
+  std::string label;
+  std::shared_ptr<const std::string> table_name;
+  std::vector<partition_key> partitions; // empty: not known yet
+  std::unique_ptr<table::channel> channel; // null: nobody wants the table
+  std::uint64_t life = 0;                  // of the channel
+  std::set<partition_key> loading;
+  std::int64_t load_again_ms = 0;          // after a failed load; 0: at once
+  backoff retry{100ms, 5s};
+  std::unordered_map<session_id, subscriber> subscribers;
+  std::size_t live = 0;
+  std::deque<waiting> queue;
+  std::int64_t idle_since_ms = 0;
+  std::int64_t ticks_ms = 0; // steady milliseconds as this actor last saw them
+  metrics::gauge rows_gauge, bytes_gauge, watermark_age, subscriptions_gauge;
+  metrics::counter publications, gaps, frames, catch_ups;
+  metrics::histogram freshness;
+
+  explicit publisher_state(publisher_actor::stateful_pointer<publisher_state> s) : self(s) {}
+
+  // CAF's clock, so that tests move it.
+  std::int64_t now_ms() const {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(self->clock().now().time_since_epoch()).count();
+  }
+
+  // -- the view ---------------------------------------------------------------------------------------------------------------------
+
+  void want() {
+    idle_since_ms = now_ms();
+    if (channel || partitions.empty())
+      return;
+    table::channel_options options;
+    options.make_frame = http::make_text_frame;
+    options.ring.entries = static_cast<std::size_t>(std::min<std::uint64_t>(config.table.keep_count, 100'000));
+    if (config.table.keep_age)
+      options.ring.age_ms = config.table.keep_age->count();
+    channel = std::make_unique<table::channel>(config.table, config.ref.generation, partitions, std::move(options));
+    ++life;
+    loading.clear();
+    load_again_ms = 0;
+    load();
+  }
+
+  void drop() {
+    channel.reset();
+    ++life;
+    loading.clear();
+    rows_gauge.set(0);
+    bytes_gauge.set(0);
+  }
+
+  void load() {
+    if (!channel || now_ms() < load_again_ms)
+      return;
+    view_load_limits limits;
+    limits.log_entries = static_cast<std::size_t>(std::min<std::uint64_t>(config.table.keep_count, 100'000)) / partitions.size() + 1;
+    publisher_actor me = self;
+    for (const auto& p : channel->wanted()) {
+      if (!loading.insert(p).second)
+        continue;
+      load_partition(*config.node->store, config.table, config.ref, p, limits, [me, p, n = life](result<table::partition_load> part) {
+        caf::anon_send(me, part_loaded{n, p, std::move(part)});
+      });
+    }
+  }
+
+  void on_loaded(const part_loaded& m) {
+    if (!channel || m.load != life)
+      return;
+    loading.erase(m.partition);
+    if (!m.part) {
+      load_again_ms = now_ms() + retry.next().count();
+      log::warn(label, "cannot load", {{"partition", m.partition.prefix()}, {"reason", m.part.error().message}});
+      return;
+    }
+    retry.reset();
+    take(); // what was put before the load came belongs before it
+    std::vector<table::partition_load> loads;
+    loads.push_back(*m.part);
+    channel->load(std::move(loads), now_ms());
+    load();
+    round();
+    if (channel->ready())
+      serve_queue();
+  }
+
+  void take() {
+    auto content = config.inbox->take();
+    if (!channel)
+      return;
+    if (content.gap) {
+      gaps.add();
+      log::warn(label, "the inbox overflowed; loading the table again");
+      channel->lost();
+    }
+    std::int64_t newest = 0;
+    for (const auto& c : content.changes) {
+      publications.add(static_cast<double>(c->rows.size() + c->entries.size()));
+      newest = std::max(newest, c->newest_record_ms);
+    }
+    if (newest > 0 && live > 0)
+      freshness.observe(static_cast<double>(std::max<std::int64_t>(config.node->wall_ms() - newest, 0)) / 1000);
+    channel->apply(content.changes, now_ms());
+  }
+
+  // Everything that changed since the last round becomes frames, made once and shared by all who are live.
+  void round() {
+    if (!channel || !channel->dirty())
+      return;
+    if (live == 0) {
+      channel->skip();
+      return;
+    }
+    auto out = channel->flush();
+    if (out.reset)
+      return reset();
+    for (const auto& part : out.frames) {
+      for (const auto& [id, s] : subscribers)
+        if (s.live)
+          caf::anon_send(s.session, fan_out_arrived{table_name, part});
+      if (part.frame)
+        frames.add(static_cast<double>(live));
+    }
+  }
+
+  void reset() {
+    for (const auto& [id, s] : subscribers)
+      caf::anon_send(s.session, table_reset{config.table.name});
+    subscribers.clear();
+    live = 0;
+    count_subscriptions();
+  }
+
+  void on_inbox() {
+    take();
+    if (!channel)
+      return;
+    load();
+    round();
+  }
+
+  // -- subscribers ------------------------------------------------------------------------------------------------------------------
+
+  void count_subscriptions() { subscriptions_gauge.set(static_cast<double>(subscribers.size())); }
+
+  void answer(const view_subscribe& m, table::subscribe_reply reply) {
+    caf::anon_send(m.from, subscribe_answered{config.table.name, m.generation, std::move(reply)});
+  }
+
+  static table::subscribe_reply refusal(int code, bool temporary, std::string message) {
+    table::subscribe_reply reply;
+    reply.code = code;
+    reply.temporary = temporary;
+    reply.message = std::move(message);
+    return reply;
+  }
+
+  void on_subscribe(const view_subscribe& m) {
+    want();
+    if (!channel || !channel->ready()) {
+      if (queue.size() >= config.most_waiting)
+        return answer(m, refusal(100, true, "the table is being loaded and too many wait for it"));
+      queue.push_back({m, now_ms()});
+      return;
+    }
+    if (channel->bytes() > config.table.max_view_bytes)
+      return answer(m, refusal(106, false, "the table is larger than max_view_bytes: raise it, or subscribe to a smaller table made by a job"));
+    on_inbox(); // what is committed by now is part of the answer
+    if (!channel->ready())
+      return on_subscribe(m); // it has just lost its place and is loaded again: wait in the queue
+    auto reply = channel->subscribe(m.request);
+    if (reply.code == 0) {
+      auto& s = subscribers[m.session];
+      live += (reply.live ? 1u : 0u) - (s.live ? 1u : 0u);
+      s = {m.generation, m.from, reply.live};
+      count_subscriptions();
+    }
+    answer(m, std::move(reply));
+  }
+
+  void on_unsubscribe(const view_unsubscribe& m) {
+    const auto at = subscribers.find(m.session);
+    if (at != subscribers.end() && at->second.generation == m.generation) {
+      live -= at->second.live ? 1u : 0u;
+      subscribers.erase(at);
+      count_subscriptions();
+      idle_since_ms = now_ms();
+    }
+    std::erase_if(queue, [&](const waiting& w) {
+      const auto* who = std::get_if<view_subscribe>(&w.who);
+      return who && who->session == m.session && who->generation == m.generation;
+    });
+  }
+
+  void on_catch_up(const view_catch_up& m) {
+    table::catch_up_reply reply;
+    if (!channel || !channel->ready()) {
+      reply.gone = true;
+    } else {
+      on_inbox();
+      reply = channel->catch_up(m.at);
+    }
+    catch_ups.add();
+    if (reply.gone)
+      on_unsubscribe({m.session, m.generation});
+    caf::anon_send(m.from, catch_up_arrived{config.table.name, m.generation, std::move(reply)});
+  }
+
+  // -- REST -------------------------------------------------------------------------------------------------------------------------
+
+  static table::rest_reply rest_error(unsigned status, std::string code, std::string message) {
+    table::rest_reply reply;
+    reply.status = status;
+    reply.code = std::move(code);
+    reply.message = std::move(message);
+    return reply;
+  }
+
+  void on_query(const view_query& m) {
+    if (m.kind == view_query::what::description && (!channel || !channel->ready()))
+      return describe_from_redis(m);
+    if (m.kind != view_query::what::description)
+      want();
+    if (!channel || !channel->ready()) {
+      if (queue.size() >= config.most_waiting)
+        return m.respond(rest_error(503, "overloaded", "the table is being loaded and too many wait for it"));
+      queue.push_back({m, now_ms()});
+      return;
+    }
+    on_inbox();
+    switch (m.kind) {
+    case view_query::what::page:
+      return m.respond(channel->rest_page(m.limit, m.cursor));
+    case view_query::what::row:
+      return m.respond(channel->rest_row(m.key));
+    case view_query::what::description: {
+      table::rest_reply reply;
+      reply.body = describe(channel->count(), channel->watermark(), channel->epoch());
+      return m.respond(std::move(reply));
+    }
+    }
+  }
+
+  std::string describe(std::uint64_t rows, version watermark, const std::string& epoch) const {
+    return fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})", json_quote(config.table.name),
+                       kind_name(config.table.kind), json_quote(config.table.from), rows, watermark.value, json_quote(epoch));
+  }
+
+  // A table that nobody looks at is not loaded only to be counted. Rows that have parts in several partitions are counted by part.
+  void describe_from_redis(const view_query& m) {
+    if (partitions.empty()) {
+      table::rest_reply reply;
+      reply.body = describe(0, {}, {});
+      return m.respond(std::move(reply));
+    }
+    struct gathering {
+      std::mutex mutex;
+      std::vector<redis::partition_state> heads;
+      std::uint64_t rows = 0;
+      std::size_t open = 0;
+      bool failed = false;
+    };
+    auto all = std::make_shared<gathering>();
+    all->heads.resize(partitions.size());
+    const bool log = config.table.kind == table_kind::log;
+    all->open = partitions.size() * (log ? 1 : 2);
+    const auto arrived = [all, respond = m.respond, this_config = config, keys = partitions](auto&& note) {
+      bool last;
+      {
+        std::lock_guard lock(all->mutex);
+        note(*all);
+        last = --all->open == 0;
+      }
+      if (!last)
+        return;
+      if (all->failed)
+        return respond(rest_error(503, "redis_unreachable", "Redis does not answer"));
+      table::view_chain chain;
+      for (std::uint32_t i = 0; i < keys.size(); ++i) {
+        chain.index_of(keys[i]);
+        const auto at = all->heads[i].tables.find(this_config.ref.text());
+        const auto changed = at == all->heads[i].tables.end() ? version{} : at->second.changed;
+        static_cast<void>(chain.load(i, all->heads[i].stream, all->heads[i].last, changed)); // a fresh chain takes any load
+        if (this_config.table.kind == table_kind::log && at != all->heads[i].tables.end())
+          all->rows += at->second.records;
+      }
+      table::rest_reply reply;
+      reply.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})", json_quote(this_config.table.name),
+                               kind_name(this_config.table.kind), json_quote(this_config.table.from), all->rows, chain.watermark().value,
+                               json_quote(chain.epoch_text(this_config.table.fingerprint, this_config.ref.generation)));
+      respond(std::move(reply));
+    };
+    for (std::size_t i = 0; i < partitions.size(); ++i) {
+      config.node->store->read_head(partitions[i], [arrived, i](result<redis::partition_state> head) {
+        arrived([&](gathering& g) {
+          if (head)
+            g.heads[i] = std::move(*head);
+          else
+            g.failed = true;
+        });
+      });
+      if (!log)
+        config.node->store->count_rows(partitions[i], config.ref, redis::table_buckets(config.table.expected_rows),
+                                       [arrived](result<std::uint64_t> rows) {
+                                         arrived([&](gathering& g) {
+                                           if (rows)
+                                             g.rows += *rows;
+                                           else
+                                             g.failed = true;
+                                         });
+                                       });
+    }
+  }
+
+  // -- who waits --------------------------------------------------------------------------------------------------------------------
+
+  void serve_queue() {
+    auto served = std::move(queue);
+    queue.clear();
+    for (auto& w : served) {
+      if (const auto* s = std::get_if<view_subscribe>(&w.who))
+        on_subscribe(*s);
+      else
+        on_query(std::get<view_query>(w.who));
+    }
+  }
+
+  void on_tick() {
+    self->delayed_send(self, tick, caf::tick_atom::value);
+    const auto now = now_ms();
+    while (!queue.empty() && now - queue.front().since_ms >= config.load_patience.count()) {
+      auto w = std::move(queue.front());
+      queue.pop_front();
+      const auto* why = partitions.empty() ? "the table's source is not ready yet" : "the table could not be loaded in time";
+      if (const auto* s = std::get_if<view_subscribe>(&w.who))
+        answer(*s, refusal(100, true, why));
+      else
+        std::get<view_query>(w.who).respond(rest_error(503, "not_ready", why));
+    }
+    if (!channel)
+      return;
+    channel->tick(now);
+    load();
+    round();
+    rows_gauge.set(static_cast<double>(channel->count()));
+    bytes_gauge.set(static_cast<double>(channel->bytes()));
+    if (channel->ready())
+      watermark_age.set(std::max(0.0, static_cast<double>(config.node->wall_ms()) / 1000 - static_cast<double>(channel->watermark().value) / 1e6));
+    if (subscribers.empty() && queue.empty() && now - idle_since_ms >= config.linger.count())
+      drop();
+  }
+
+  void on_partitions(const table_partitions& m) {
+    if (m.partitions == partitions)
+      return;
+    partitions = m.partitions;
+    if (channel) {
+      reset();
+      drop();
+    }
+    if (!queue.empty())
+      want();
+  }
+};
+
+publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publisher_state> self, publisher_config config) {
+  auto& s = self->state;
+  s.config = std::move(config);
+  s.label = "publisher/" + s.config.table.name;
+  s.table_name = std::make_shared<const std::string>(s.config.table.name);
+  auto& m = *s.config.node->metrics;
+  namespace names = metrics::names;
+  const auto& t = s.config.table.name;
+  s.rows_gauge = m.get(names::table_rows, t);
+  s.bytes_gauge = m.get(names::table_bytes, t);
+  s.watermark_age = m.get(names::watermark_age, t);
+  s.subscriptions_gauge = m.get(names::subscriptions, t);
+  s.publications = m.get(names::publications, t);
+  s.gaps = m.get(names::gaps, t);
+  s.frames = m.get(names::frames, t);
+  s.catch_ups = m.get(names::catch_ups, t);
+  s.freshness = m.get(names::freshness, t);
+  self->delayed_send(self, tick, caf::tick_atom::value);
+  return {
+    [self](const inbox_ready&) { self->state.on_inbox(); },
+    [self](const table_partitions& m2) { self->state.on_partitions(m2); },
+    [self](const view_subscribe& m2) { self->state.on_subscribe(m2); },
+    [self](const view_unsubscribe& m2) { self->state.on_unsubscribe(m2); },
+    [self](const view_catch_up& m2) { self->state.on_catch_up(m2); },
+    [self](const view_query& m2) { self->state.on_query(m2); },
+    [self](const part_loaded& m2) { self->state.on_loaded(m2); },
+    [self](caf::tick_atom) { self->state.on_tick(); },
+    [self](const stop_work&) {
+      self->state.on_inbox();
+      self->quit();
+    },
+  };
+}
+
+} // namespace
+
+publisher_actor spawn_publisher(caf::actor_system& system, publisher_config config) { return system.spawn(publisher, std::move(config)); }
+
+} // namespace weir::actors

@@ -1,0 +1,157 @@
+#include "actors/session.hpp"
+
+#include "actors/reactor_companion.hpp"
+#include "runtime/core/reactor_post.hpp"
+#include "runtime/metrics/registry.hpp"
+
+#include <atomic>
+#include <caf/send.hpp>
+#include <chrono>
+#include <fmt/format.h>
+
+namespace weir::actors {
+namespace {
+
+std::atomic<std::uint64_t> next_session{1};
+
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+} // namespace
+
+class session final : public http::web_socket_handler, http::session_output, http::session_publishers {
+public:
+  session(std::shared_ptr<const session_config> config, http::web_socket& socket)
+      : config_(std::move(config)), socket_(socket), id_(next_session++), companion_(*config_->system, socket.home()),
+        self_(companion_.as<session_actor>()), bytes_sent_(config_->node->metrics->get(metrics::names::bytes_sent)),
+        sessions_(config_->node->metrics->get(metrics::names::sessions)),
+        policy_(fmt::format("{}-{}", config_->node->incarnation, id_.value), WEIR_VERSION, config_->tables, *this, *this, config_->limits, steady_ms()) {
+    companion_.become([this](const subscribe_answered& m) { policy_.on_subscribed(m.table, m.generation, m.reply, steady_ms()); },
+                      [this](const fan_out_arrived& m) { policy_.on_fan_out(*m.table, m.changes, steady_ms()); },
+                      [this](const catch_up_arrived& m) { policy_.on_caught_up(m.table, m.generation, m.reply, steady_ms()); },
+                      [this](const table_reset& m) { policy_.on_reset(m.table); }, [this](const stop_work&) { policy_.shut_down(); });
+    config_->registry->add(socket_.home(), this);
+    sessions_.set(static_cast<double>(config_->registry->size()));
+  }
+
+  ~session() override {
+    config_->registry->remove(socket_home_, this);
+    sessions_.set(static_cast<double>(config_->registry->size()));
+  }
+
+  void tick() { policy_.on_tick(steady_ms()); }
+  void shut_down() { policy_.shut_down(); }
+
+  // -- from the socket --------------------------------------------------------------------------------------------------------------
+
+  void on_message(std::string_view text) override { policy_.on_message(text, steady_ms()); }
+  void on_writable() override { policy_.on_writable(steady_ms()); }
+  void on_closed() override { policy_.on_closed(); }
+
+private:
+  // -- to the socket ----------------------------------------------------------------------------------------------------------------
+
+  void reply(std::string text) override {
+    bytes_sent_.add(static_cast<double>(text.size()));
+    socket_.reply(std::move(text));
+  }
+
+  bool push(const http::frame_ptr& f) override {
+    if (!socket_.push(f))
+      return false;
+    bytes_sent_.add(static_cast<double>(f->bytes.size()));
+    return true;
+  }
+
+  void close(std::uint16_t code, std::string_view reason) override {
+    config_->node->metrics->get(metrics::names::closes, std::to_string(code)).add();
+    socket_.close(code, reason);
+  }
+
+  std::uint64_t stalled_ms() const override { return socket_.stalled_ms(); }
+
+  // -- to the publishers ------------------------------------------------------------------------------------------------------------
+
+  void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override {
+    caf::anon_send(config_->publishers.at(table), view_subscribe{id_, generation, self_, std::move(request)});
+  }
+
+  void unsubscribe(const std::string& table, std::uint32_t generation) override {
+    caf::anon_send(config_->publishers.at(table), view_unsubscribe{id_, generation});
+  }
+
+  void catch_up(const std::string& table, std::uint32_t generation, arrival from) override {
+    caf::anon_send(config_->publishers.at(table), view_catch_up{id_, generation, self_, from});
+  }
+
+  std::shared_ptr<const session_config> config_;
+  http::web_socket& socket_;
+  reactor& socket_home_ = socket_.home(); // the socket may be gone before this
+  session_id id_;
+  reactor_companion companion_;
+  session_actor self_;
+  metrics::counter bytes_sent_;
+  metrics::gauge sessions_;
+  http::session_policy policy_;
+};
+
+void session_registry::add(reactor& home, session* s) {
+  std::lock_guard lock(mutex_);
+  sessions_[&home].insert(s);
+}
+
+void session_registry::remove(reactor& home, session* s) {
+  std::lock_guard lock(mutex_);
+  sessions_[&home].erase(s);
+}
+
+std::size_t session_registry::size() const {
+  std::lock_guard lock(mutex_);
+  std::size_t n = 0;
+  for (const auto& [home, set] : sessions_)
+    n += set.size();
+  return n;
+}
+
+void session_registry::for_each(void (*call)(session&)) {
+  std::vector<reactor*> homes;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [home, set] : sessions_)
+      if (!set.empty())
+        homes.push_back(home);
+  }
+  for (auto* home : homes)
+    post(*home, [this, home, call] {
+      std::vector<session*> now;
+      {
+        std::lock_guard lock(mutex_);
+        now.assign(sessions_[home].begin(), sessions_[home].end());
+      }
+      for (auto* s : now) {
+        // A call may end sessions of this reactor, this one or others.
+        bool there;
+        {
+          std::lock_guard lock(mutex_);
+          there = sessions_[home].contains(s);
+        }
+        if (there)
+          call(*s);
+      }
+    });
+}
+
+void session_registry::tick() {
+  for_each([](session& s) { s.tick(); });
+}
+
+void session_registry::shut_down() {
+  for_each([](session& s) { s.shut_down(); });
+}
+
+std::unique_ptr<http::web_socket_handler> make_session(const std::shared_ptr<const session_config>& config, http::web_socket& socket) {
+  return std::make_unique<session>(config, socket);
+}
+
+} // namespace weir::actors

@@ -1,0 +1,390 @@
+#include "actors/source.hpp"
+
+#include "actors/partition.hpp"
+#include "runtime/core/backoff.hpp"
+#include "runtime/core/log.hpp"
+#include "runtime/redis/identity.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
+#include <caf/typed_event_based_actor.hpp>
+#include <fmt/format.h>
+#include <map>
+#include <set>
+
+namespace weir::actors {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int exit_config = 78; // EX_CONFIG
+constexpr auto tick = 100ms;
+constexpr int ticks_per_second = 10;
+constexpr int commit_every = 50;            // ticks
+constexpr auto ask_deadline = 5s;           // questions to the brokers
+constexpr int start_patience = 150;         // ticks: partitions without a start by then are left out of the first assignment
+constexpr auto close_deadline = 3s;
+
+struct owned_partition {
+  partition_actor actor;
+  std::uint64_t life = 0;
+  std::int32_t generation = -1;
+  std::shared_ptr<feed_progress> progress = std::make_shared<feed_progress>();
+  std::shared_ptr<std::atomic<std::int64_t>> position = std::make_shared<std::atomic<std::int64_t>>(-1);
+  std::optional<offset> start; // resolved, waits for the assignment
+  bool answered = false;       // the start is known, or known not to be had
+  bool reading = false;        // part of librdkafka's assignment
+  backoff retry{200ms, 10s};
+  int respawn_in = 0; // ticks; 0: not waiting
+  std::int64_t committed = -1;
+};
+
+struct source_state {
+  static inline const char* name = "source";
+
+  source_actor::stateful_pointer<source_state> self;
+  source_actor_config config;
+  std::string label, waiting_key;
+  std::shared_ptr<kafka::consumer> consumer;
+  std::int32_t partition_count = 0;
+  std::map<partition_id, owned_partition> owned;
+  std::set<partition_id> leaving; // revoked: their actors finish what is in flight
+  bool assigning = false;         // partitions were offered and librdkafka waits for assign()
+  int assigning_ticks = 0;
+  bool stopping = false;
+  bool started = false;
+  std::uint64_t next_life = 1;
+  std::uint64_t ticks = 0;
+  std::uint64_t records_before = 0;
+  backoff retry{200ms, 10s};
+  int again_in = 0; // ticks until the topic is asked for again
+
+  explicit source_state(source_actor::stateful_pointer<source_state> s) : self(s) {}
+
+  status_board& board() { return *config.node->board; }
+
+  void wait_for(const std::string& reason) {
+    board().waiting(waiting_key, reason);
+    board().source(config.source.name, [&](source_status& s) {
+      s.state = reason.empty() ? "running" : "starting";
+      s.message = reason;
+    });
+  }
+
+  void block(const std::string& reason) {
+    log::error(label, "blocked", {{"reason", reason}});
+    board().waiting(waiting_key, reason);
+    board().source(config.source.name, [&](source_status& s) {
+      s.state = "blocked";
+      s.message = reason;
+    });
+  }
+
+  void start_work() {
+    if (!consumer) {
+      auto made = config.node->make_consumer(config.source);
+      if (!made)
+        return again(made.error());
+      consumer = std::move(*made);
+    }
+    source_actor me = self;
+    consumer->describe(ask_deadline, [me](result<kafka::topic_facts> facts) { caf::anon_send(me, topic_described{std::move(facts)}); });
+  }
+
+  void again(const error& why) {
+    wait_for(why.message);
+    log::warn(label, "not ready yet", {{"reason", why.message}});
+    again_in = static_cast<int>(retry.next() / tick) + 1;
+  }
+
+  void on_described(const topic_described& m) {
+    if (stopping)
+      return;
+    if (!m.facts)
+      return again(m.facts.error());
+    partition_count = m.facts->partitions;
+    const redis::source_identity mine{m.facts->cluster_id, config.source.topic, m.facts->partitions};
+    source_actor me = self;
+    config.node->store->meta_once(config.node->topo.name, "source:" + config.source.name, redis::to_json(mine),
+                                  [me](result<std::string> stored) { caf::anon_send(me, identity_stored{std::move(stored)}); });
+    identity = mine;
+  }
+
+  redis::source_identity identity;
+
+  void on_identity(const identity_stored& m) {
+    if (stopping || started)
+      return;
+    if (!m.stored)
+      return again(m.stored.error());
+    const auto judged = redis::judge_source(config.source.name, *m.stored, identity);
+    if (judged.verdict == redis::identity_verdict::foreign) {
+      block(judged.reason);
+      return config.node->give_up(exit_config, judged.reason);
+    }
+    if (judged.verdict == redis::identity_verdict::anew)
+      return block(judged.reason);
+    if (judged.verdict == redis::identity_verdict::grown) {
+      log::warn(label, judged.reason);
+      config.node->store->meta_swap(config.node->topo.name, "source:" + config.source.name, *m.stored, redis::to_json(identity), [](result<bool>) {
+        // If it fails the growth is noticed, said and stored at the next start.
+      });
+    }
+    retry.reset();
+    started = true;
+    config.node->partition_counts.at(config.source.name) = partition_count;
+    for (const auto& t : config.tables)
+      caf::anon_send(t.publisher, table_partitions{config.node->partitions_of(t.config)});
+    wait_for("waits for partitions");
+    source_actor me = self;
+    consumer->start({
+      .assigned = [me](std::vector<partition_id> p, std::int32_t generation) { caf::anon_send(me, partitions_assigned{std::move(p), generation}); },
+      .revoked = [me](std::vector<partition_id> p, bool lost) { caf::anon_send(me, partitions_revoked{std::move(p), lost}); },
+      .failed = [me](error what, bool fatal) { caf::anon_send(me, kafka_trouble{std::move(what), fatal}); },
+    });
+  }
+
+  void spawn(partition_id p, owned_partition& o) {
+    o.life = next_life++;
+    o.answered = false;
+    o.start.reset();
+    o.actor = spawn_partition(self->system(), partition_config{config.node, config.source, config.tables, p, partition_count, o.generation, o.life,
+                                                               config.writers[static_cast<std::size_t>(p.value) % config.writers.size()], self,
+                                                               consumer, o.progress, o.position, {}});
+    self->monitor(o.actor);
+  }
+
+  void on_assigned(const partitions_assigned& m) {
+    if (stopping) {
+      static_cast<void>(consumer->assign({})); // the group wants its answer even from a node that leaves; there is nothing to read
+      return;
+    }
+    log::info(label, "partitions assigned", {{"count", m.partitions.size()}, {"generation", m.generation}});
+    assigning = true;
+    assigning_ticks = 0;
+    for (auto p : m.partitions) {
+      if (leaving.erase(p) > 0 || owned.contains(p))
+        continue;
+      auto& o = owned[p];
+      o.generation = m.generation;
+      spawn(p, o);
+    }
+    try_assign(false);
+  }
+
+  void on_start(const start_resolved& m) {
+    auto at = owned.find(m.partition);
+    if (at == owned.end() || at->second.life != m.life)
+      return;
+    auto& o = at->second;
+    o.answered = true;
+    if (!m.at)
+      return try_assign(false); // blocked; the partition says why on the board
+    o.start = *m.at;
+    if (assigning)
+      return try_assign(false);
+    hand_queue(m.partition, o, consumer->restart({m.partition, *o.start}));
+  }
+
+  void try_assign(bool now) {
+    if (!assigning)
+      return;
+    if (!now)
+      for (const auto& [p, o] : owned)
+        if (!o.answered && o.respawn_in == 0)
+          return;
+    std::vector<kafka::partition_start> starts;
+    for (auto& [p, o] : owned)
+      if (o.start && !o.reading)
+        starts.push_back({p, *o.start});
+    assigning = false;
+    auto queues = consumer->assign(starts);
+    if (!queues) {
+      log::error(label, "cannot assign", {{"reason", queues.error().message}});
+      return again(queues.error());
+    }
+    for (auto& [p, queue] : *queues)
+      if (auto at = owned.find(p); at != owned.end())
+        hand_queue(p, at->second, std::move(queue));
+    wait_for({});
+  }
+
+  void hand_queue(partition_id p, owned_partition& o, result<std::unique_ptr<kafka::partition_queue>> queue) {
+    if (!queue) {
+      log::warn(label, "cannot read a partition", {{"partition", p.value}, {"reason", queue.error().message}});
+      caf::anon_send_exit(o.actor, caf::exit_reason::user_shutdown); // spawned again after its backoff
+      return;
+    }
+    o.reading = true;
+    o.start.reset();
+    caf::anon_send(o.actor, queue_assigned{queue_ptr{std::move(*queue)}});
+  }
+
+  void on_restart(const restart_wanted& m) {
+    auto at = owned.find(m.partition);
+    if (at != owned.end())
+      hand_queue(m.partition, at->second, consumer->restart({m.partition, m.at}));
+  }
+
+  void on_revoked(const partitions_revoked& m) {
+    log::info(label, "partitions revoked", {{"count", m.partitions.size()}, {"lost", m.lost}});
+    bool any = false;
+    for (auto p : m.partitions) {
+      auto at = owned.find(p);
+      if (at == owned.end())
+        continue;
+      leaving.insert(p);
+      any = true;
+      if (at->second.respawn_in > 0)
+        forget(p);
+      else
+        caf::anon_send(at->second.actor, retire{m.lost});
+    }
+    if (!any)
+      consumer->unassign(m.partitions);
+  }
+
+  // A revoked partition's actor has ended.
+  void forget(partition_id p) {
+    if (stopping)
+      commit();
+    owned.erase(p);
+    leaving.erase(p);
+    board().source(config.source.name, [&](source_status& s) { s.partitions.erase(p.value); });
+    board().ready(fmt::format("partition/{}/{}", config.source.name, p.value));
+    if (consumer)
+      consumer->unassign({p});
+    if (stopping && owned.empty())
+      finish();
+  }
+
+  void on_down(const caf::down_msg& m) {
+    for (auto& [p, o] : owned) {
+      if (o.actor.address() != m.source)
+        continue;
+      if (leaving.contains(p) || stopping)
+        return forget(p);
+      o.actor = nullptr;
+      o.respawn_in = static_cast<int>(o.retry.next() / tick) + 1;
+      log::warn(label, "a partition's actor ended, starting it again", {{"partition", p.value}, {"reason", caf::to_string(m.reason)}});
+      return;
+    }
+  }
+
+  void on_tick() {
+    ++ticks;
+    if (again_in > 0 && --again_in == 0 && !stopping) {
+      if (started)
+        on_consumer_lost();
+      start_work();
+    }
+    if (assigning && ++assigning_ticks >= start_patience)
+      try_assign(true);
+    std::uint64_t newest = 0;
+    for (auto& [p, o] : owned) {
+      newest = std::max(newest, o.progress->changed.load());
+      if (o.respawn_in > 0 && --o.respawn_in == 0)
+        spawn(p, o);
+    }
+    for (auto& [p, o] : owned)
+      if (o.progress->known < newest && o.actor)
+        caf::anon_send(o.actor, heartbeat_due{});
+    if (ticks % ticks_per_second == 0)
+      board().source(config.source.name, [&](source_status& s) {
+        // Smoothed over a few seconds: a number for people.
+        const auto now = static_cast<double>(s.records - records_before);
+        s.records_per_s += (now - s.records_per_s) * 0.3;
+        if (s.records_per_s < 0.05)
+          s.records_per_s = 0;
+        records_before = s.records;
+      });
+    if (ticks % commit_every == 0)
+      commit();
+    self->delayed_send(self, tick, caf::tick_atom::value);
+  }
+
+  void commit() {
+    if (!consumer || !config.node->commit_to_kafka)
+      return;
+    std::vector<kafka::partition_start> positions;
+    for (auto& [p, o] : owned) {
+      const auto at = o.position->load();
+      if (o.reading && at >= 0 && at != o.committed) {
+        positions.push_back({p, offset{at}});
+        o.committed = at;
+      }
+    }
+    if (!positions.empty())
+      consumer->commit(std::move(positions));
+  }
+
+  void on_consumer_lost() {
+    // A fatal error: the whole consumer is made anew; partitions claim again.
+    for (auto& [p, o] : owned)
+      if (o.actor)
+        caf::anon_send(o.actor, retire{true});
+    owned.clear();
+    leaving.clear();
+    consumer.reset();
+    started = false;
+    assigning = false;
+  }
+
+  void on_trouble(const kafka_trouble& m) {
+    log::warn(label, m.fatal ? "Kafka consumer failed for good, making it anew" : "Kafka has trouble", {{"reason", m.what.message}});
+    board().source(config.source.name, [&](source_status& s) { s.message = m.what.message; });
+    if (m.fatal && !stopping)
+      again(m.what);
+  }
+
+  void on_stop() {
+    if (stopping)
+      return;
+    stopping = true;
+    commit();
+    for (auto& [p, o] : owned)
+      if (o.actor)
+        caf::anon_send(o.actor, retire{false});
+    std::erase_if(owned, [](const auto& entry) { return !entry.second.actor; });
+    if (owned.empty())
+      finish();
+  }
+
+  void finish() {
+    commit();
+    if (consumer)
+      consumer->close(close_deadline);
+    consumer.reset();
+    self->quit();
+  }
+};
+
+source_actor::behavior_type source(source_actor::stateful_pointer<source_state> self, source_actor_config config) {
+  auto& state = self->state;
+  state.config = std::move(config);
+  state.label = "source/" + state.config.source.name;
+  state.waiting_key = state.label;
+  state.board().source(state.config.source.name, [&](source_status& s) { s.topic = state.config.source.topic; });
+  state.wait_for("waits for Kafka");
+  self->set_down_handler([self](const caf::down_msg& m) { self->state.on_down(m); });
+  self->delayed_send(self, tick, caf::tick_atom::value);
+  state.start_work();
+  return {
+    [self](const partitions_assigned& m) { self->state.on_assigned(m); },
+    [self](const partitions_revoked& m) { self->state.on_revoked(m); },
+    [self](const kafka_trouble& m) { self->state.on_trouble(m); },
+    [self](const start_resolved& m) { self->state.on_start(m); },
+    [self](const restart_wanted& m) { self->state.on_restart(m); },
+    [self](const topic_described& m) { self->state.on_described(m); },
+    [self](const identity_stored& m) { self->state.on_identity(m); },
+    [self](caf::tick_atom) { self->state.on_tick(); },
+    [self](const stop_work&) { self->state.on_stop(); },
+  };
+}
+
+} // namespace
+
+source_actor spawn_source(caf::actor_system& system, source_actor_config config) { return system.spawn(source, std::move(config)); }
+
+} // namespace weir::actors

@@ -1,0 +1,32 @@
+// The source actor: one per source of the topology.
+//
+// Duty: owns the Kafka consumer; makes sure that the topic is the one that the state in Redis was built from; spawns a partition actor for
+// each partition that the group gives it and retires those it takes back. Supervises them: one that ends by itself is spawned again after a
+// backoff and claims its partition anew, which is the same as a crash. Promise: reading starts only where Redis says (I3).
+#pragma once
+
+#include "actors/context.hpp"
+#include "actors/feed.hpp"
+
+#include <caf/actor_system.hpp>
+
+namespace weir::actors {
+
+// A table fed by the source, and where its changes go.
+struct source_table {
+  table_config config;
+  table_ref ref;
+  std::shared_ptr<table::change_inbox> inbox;
+  publisher_actor publisher;
+};
+
+struct source_actor_config {
+  context_ptr node;
+  source_config source;
+  std::vector<source_table> tables;
+  std::vector<redis_writer_actor> writers; // partition p writes through writers[p % size]
+};
+
+source_actor spawn_source(caf::actor_system& system, source_actor_config config);
+
+} // namespace weir::actors

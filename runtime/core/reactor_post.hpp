@@ -1,0 +1,13 @@
+// The reactor as seen by those who only hand it work: no Asio header.
+#pragma once
+
+#include <functional>
+
+namespace weir {
+
+class reactor;
+
+// Runs `task` on the reactor's thread in its next round; a burst costs one wake-up. From any thread. False: the reactor was stopped.
+bool post(reactor& to, std::function<void()> task);
+
+} // namespace weir

@@ -1,0 +1,61 @@
+#include "runtime/redis/chain.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::redis {
+
+chain::chain(partition_key partition, std::size_t bound) : partition_(std::move(partition)), bound_(bound) {}
+
+chain::claim_verdict chain::claimed(const partition_state& head) {
+  // Ids rise with epoch and number, so a stored id below an acknowledged one means that Redis went back in time (I10).
+  claim_verdict judged{.rolled_back = head.batch < acknowledged_};
+  open_ = true;
+  epoch_ = head.epoch;
+  tail_ = head.batch;
+  acknowledged_ = head.batch;
+  n_ = 0;
+  last_ = head.last;
+  in_flight_.clear();
+  return judged;
+}
+
+void chain::renew_epoch(stream_epoch epoch) { renew_ = std::move(epoch); }
+
+void chain::stamp(transaction& tx, version hint) {
+  tx.partition = partition_;
+  tx.follows = tail_;
+  tx.id = {epoch_, ++n_};
+  tx.hint = std::max(hint, last_);
+  tx.renew_epoch = renew_;
+  tail_ = tx.id;
+  in_flight_.push_back(tx.id);
+}
+
+chain::verdict chain::acknowledged(const batch_id& id, const tx_result& answer) {
+  if (!open_ || in_flight_.empty() || in_flight_.front() != id)
+    return verdict::unknown;
+  switch (answer.status) {
+  case tx_status::applied:
+  case tx_status::already:
+    in_flight_.pop_front();
+    acknowledged_ = id;
+    last_ = std::max(last_, answer.last);
+    renew_.reset();
+    return verdict::done;
+  case tx_status::mismatch:
+  case tx_status::fenced:
+    return failed(id);
+  }
+  return failed(id);
+}
+
+chain::verdict chain::failed(const batch_id& id) {
+  if (!open_ || std::find(in_flight_.begin(), in_flight_.end(), id) == in_flight_.end())
+    return verdict::unknown;
+  open_ = false;
+  in_flight_.clear();
+  return verdict::broken;
+}
+
+} // namespace weir::redis
