@@ -36,7 +36,8 @@ struct reducer::impl {
     if (found != groups.end())
       return &found->second;
     if (groups.size() >= most_groups)
-      return fail(ec::overloaded, "more than " + std::to_string(most_groups) + " groups; group by something coarser or filter more");
+      return fail(ec::overloaded,
+                  "more than " + std::to_string(most_groups) + " groups; group by something coarser or filter more");
     return &groups.try_emplace(std::string(key), std::span<const aggregate_field>(fields)).first->second;
   }
 };

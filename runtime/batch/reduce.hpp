@@ -1,7 +1,7 @@
 // Filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a time.
 //
-// One reducer for each input partition, merged in ascending partition number, gives the same bits as any other division of the work
-// that keeps each partition's rows in one order. A row's group key follows the rules for row keys.
+// One reducer for each input partition, merged in ascending partition number, gives the same bits as any other division
+// of the work that keeps each partition's rows in one order. A row's group key follows the rules for row keys.
 #pragma once
 
 #include "proto/ids.hpp"
@@ -31,7 +31,8 @@ public:
   reducer(reducer&&) noexcept;
   reducer& operator=(reducer&&) noexcept;
 
-  // `row`: a visible row (table/merge.hpp) or a log entry, as JSON text. Error: ec::overloaded, too many groups; nothing more is to be added.
+  // `row`: a visible row (table/merge.hpp) or a log entry, as JSON text. Error: ec::overloaded, too many groups;
+  // nothing more is to be added.
   result<void> add(std::string_view row, const stamp& at = {});
   // Adds what `later` saw. Same job.
   result<void> merge(const reducer& later);

@@ -13,7 +13,8 @@ std::int64_t multiple_up_to(std::int64_t now, std::int64_t every) {
 
 } // namespace
 
-interval_schedule::interval_schedule(std::optional<duration> every, std::int64_t now_ms, std::optional<std::int64_t> last_fire_ms) {
+interval_schedule::interval_schedule(std::optional<duration> every, std::int64_t now_ms,
+                                     std::optional<std::int64_t> last_fire_ms) {
   if (every)
     every_ms_ = std::max<std::int64_t>(1, every->count());
   // The first run waits for the next multiple: a start in the middle is no fire time.

@@ -1,8 +1,9 @@
 // When an interval job fires. Pure: the caller brings the time, so it runs under virtual time as well.
 //
-// Fire times are the multiples of `every` since 1970, the same on every node and after every restart. Runs of a job never overlap. A fire time
-// that passes while the job is running, or while nobody looked, is skipped, not made up for: of several that passed only the newest fires.
-// No fire time comes twice or goes back, also if the clock does: then the job rests until the clock has caught up.
+// Fire times are the multiples of `every` since 1970, the same on every node and after every restart. Runs of a job
+// never overlap. A fire time that passes while the job is running, or while nobody looked, is skipped, not made up for:
+// of several that passed only the newest fires. No fire time comes twice or goes back, also if the clock does: then the
+// job rests until the clock has caught up.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -15,7 +16,8 @@ namespace weir::batch {
 class interval_schedule {
 public:
   // nullopt: on demand only. Fire times up to `last_fire_ms` (the last one written by an earlier owner) are over.
-  explicit interval_schedule(std::optional<duration> every, std::int64_t now_ms, std::optional<std::int64_t> last_fire_ms = {});
+  explicit interval_schedule(std::optional<duration> every, std::int64_t now_ms,
+                             std::optional<std::int64_t> last_fire_ms = {});
 
   // When poll() is worth a call; nullopt: never (on demand only, or running: then when finished() was called).
   std::optional<std::int64_t> wake_at() const;

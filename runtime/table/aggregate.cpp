@@ -15,9 +15,7 @@ wide widened(const number& n) { return n.form() == number::kind::natural ? wide{
 
 bool fits_64(wide v) { return v >= INT64_MIN && v <= wide{UINT64_MAX}; }
 
-number narrowed(wide v) {
-  return v < 0 ? number(static_cast<std::int64_t>(v)) : number(static_cast<std::uint64_t>(v));
-}
+number narrowed(wide v) { return v < 0 ? number(static_cast<std::int64_t>(v)) : number(static_cast<std::uint64_t>(v)); }
 
 void append_wide(std::string& out, wide v) {
   if (v < 0)
@@ -34,6 +32,9 @@ void append_wide(std::string& out, wide v) {
 
 bool same_bits(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b); }
 
+// One bit pattern for "no number": which one a processor makes of infinity - infinity differs.
+double settled(double sum) { return std::isnan(sum) ? std::nan("") : sum; }
+
 void append_total(std::string& out, double v) {
   if (std::isfinite(v))
     append(out, v);
@@ -41,7 +42,8 @@ void append_total(std::string& out, double v) {
     out += std::isnan(v) ? "\"nan\"" : v > 0 ? "\"inf\"" : "\"-inf\"";
 }
 
-// Reads what to_json wrote and nothing else: a strict reader of one fixed form is smaller and faster than a general one.
+// Reads what to_json wrote and nothing else: a strict reader of one fixed form is smaller and faster than a general
+// one.
 class state_text {
 public:
   explicit state_text(std::string_view text) : rest_(text) {}
@@ -106,13 +108,9 @@ aggregate_state::aggregate_state(std::span<const aggregate_field> fields) {
   cells_.reserve(fields.size());
   for (const auto& f : fields) {
     switch (f.fn) {
-    case function::count:
-      cells_.emplace_back(counter{});
-      break;
+    case function::count: cells_.emplace_back(counter{}); break;
     case function::sum:
-    case function::avg:
-      cells_.emplace_back(total{});
-      break;
+    case function::avg: cells_.emplace_back(total{}); break;
     case function::min:
     case function::max: {
       extreme e;
@@ -147,7 +145,7 @@ void aggregate_state::add(std::span<const std::optional<number>> values, const s
         t->exact += widened(v);
         continue;
       }
-      t->sum = t->as_double() + v.as_double();
+      t->sum = settled(t->as_double() + v.as_double());
       t->exact = 0;
       t->real = true;
     } else if (auto* e = std::get_if<extreme>(&cell)) {
@@ -182,12 +180,13 @@ void aggregate_state::merge(const aggregate_state& later) {
         t->exact += other.exact;
         continue;
       }
-      t->sum = t->as_double() + other.as_double();
+      t->sum = settled(t->as_double() + other.as_double());
       t->exact = 0;
       t->real = true;
     } else if (auto* e = std::get_if<extreme>(&cell)) {
       const auto& other = std::get<extreme>(later.cells_[i]);
-      if (other.any && (!e->any || (e->greatest ? compare(other.value, e->value) > 0 : compare(other.value, e->value) < 0)))
+      if (other.any &&
+          (!e->any || (e->greatest ? compare(other.value, e->value) > 0 : compare(other.value, e->value) < 0)))
         *e = other;
     } else if (auto* p = std::get_if<pick>(&cell)) {
       const auto& other = std::get<pick>(later.cells_[i]);
@@ -330,7 +329,7 @@ result<aggregate_state> aggregate_state::parse(std::span<const aggregate_field> 
 }
 
 bool aggregate_state::identical(const aggregate_state& other) const {
-  const auto same = [](const cell& a, const cell& b) {
+  const auto same = [](const field_state& a, const field_state& b) {
     if (a.index() != b.index())
       return false;
     if (const auto* c = std::get_if<counter>(&a))

@@ -1,9 +1,10 @@
 // The state of one key of an `aggregate` table, or of one group of a job: mergeable, and written as JSON without loss.
 //
-// count: records. The others skip a record whose field is missing, null or no number; a field that has seen no value shows null.
-// sum, avg: integers are added exactly (128 bits inside; a total beyond 64 bits is shown as the nearest double). From the first double on,
-//   the total is a double and values are added in log order, so a replay gives the same bits. A total that overflows to infinity shows null.
-//   avg is total / number of values, as a double.
+// count: records. The others skip a record whose field is missing, null or no number; a field that has seen no value
+// shows null. sum, avg: integers are added exactly (128 bits inside; a total beyond 64 bits is shown as the nearest
+// double). From the first double on,
+//   the total is a double and values are added in log order, so a replay gives the same bits. A total that overflows to
+//   infinity shows null. avg is total / number of values, as a double.
 // min, max: by exact value; an integer stays one. Of equal values (1, 1.0) the earlier stays.
 // first, last: in log order within a partition, by stamp between partitions.
 #pragma once
@@ -30,7 +31,8 @@ public:
 
   // One record: values[i] is the number that fields[i] found (ignored for count).
   void add(std::span<const std::optional<number>> values, const stamp& at);
-  // Adds what `later` saw. Merge in ascending partition number; integers, counts, min, max, first and last give the same in any grouping.
+  // Adds what `later` saw. Merge in ascending partition number; integers, counts, min, max, first and last give the
+  // same in any grouping.
   void merge(const aggregate_state& later);
 
   // The visible row: {"<field>": value, ...} in the topology's order.
@@ -64,9 +66,9 @@ private:
     number value;
     stamp at;
   };
-  using cell = std::variant<counter, total, extreme, pick>;
+  using field_state = std::variant<counter, total, extreme, pick>;
 
-  std::vector<cell> cells_;
+  std::vector<field_state> cells_;
 };
 
 } // namespace weir::table

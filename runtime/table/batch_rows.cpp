@@ -39,7 +39,8 @@ batch_rows::slot& batch_rows::find_or_add(std::string_view key) {
   auto c = hash & (cells_.size() - 1);
   for (; cells_[c].generation == generation_; c = (c + 1) & (cells_.size() - 1)) {
     auto& s = slots_[cells_[c].slot];
-    if (s.hash == hash && s.key_size == key.size() && std::memcmp(arena_.data() + s.key_at, key.data(), key.size()) == 0)
+    if (s.hash == hash && s.key_size == key.size() &&
+        std::memcmp(arena_.data() + s.key_at, key.data(), key.size()) == 0)
       return s;
   }
   cells_[c] = {generation_, static_cast<std::uint32_t>(slots_.size())};

@@ -30,9 +30,9 @@ bool one_of(std::string_view& text, std::string_view allowed) {
 
 std::optional<std::int64_t> rfc3339(std::string_view text) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  if (!digits(text, 4, year) || !one_of(text, "-") || !digits(text, 2, month) || !one_of(text, "-") || !digits(text, 2, day) ||
-      !one_of(text, "Tt ") || !digits(text, 2, hour) || !one_of(text, ":") || !digits(text, 2, minute) || !one_of(text, ":") ||
-      !digits(text, 2, second))
+  if (!digits(text, 4, year) || !one_of(text, "-") || !digits(text, 2, month) || !one_of(text, "-") ||
+      !digits(text, 2, day) || !one_of(text, "Tt ") || !digits(text, 2, hour) || !one_of(text, ":") ||
+      !digits(text, 2, minute) || !one_of(text, ":") || !digits(text, 2, second))
     return {};
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day))};

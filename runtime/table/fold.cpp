@@ -37,9 +37,9 @@ struct folded_table {
   std::int64_t newest_ms = 0;
 
   folded_table(fold_table t, offset from)
-    : def(std::move(t)), filter(def.config.where), key(def.config.key),
-      by_record_key(def.config.kind != table_kind::log && def.config.key.empty()), select(def.config.select), time(def.config.time),
-      start(from), stored(from), states(def.config.fields), values(def.config.fields.size()) {
+      : def(std::move(t)), filter(def.config.where), key(def.config.key),
+        by_record_key(def.config.kind != table_kind::log && def.config.key.empty()), select(def.config.select),
+        time(def.config.time), start(from), stored(from), states(def.config.fields), values(def.config.fields.size()) {
     for (const auto& f : def.config.fields)
       fields.emplace_back(f.pointer);
   }
@@ -72,7 +72,8 @@ struct partition_fold::impl {
   std::int64_t newest_ms = 0;
   offset last_at;
   std::int64_t last_time = 0;
-  std::optional<std::uint32_t> last_sum; // else to be taken over last_key and the reader's buffer: a CRC for each record would be too dear
+  std::optional<std::uint32_t>
+      last_sum; // else to be taken over last_key and the reader's buffer: a CRC for each record would be too dear
   bool last_has_key = false;
   std::string last_key;
 
@@ -89,7 +90,8 @@ struct partition_fold::impl {
     return check == key_check::good;
   }
 
-  bool key_of(const folded_table& t, const std::optional<std::string_view>& key, key_check& check, std::string_view& out) {
+  bool key_of(const folded_table& t, const std::optional<std::string_view>& key, key_check& check,
+              std::string_view& out) {
     return t.by_record_key ? record_key(key, check, out) : reader.key_at(t.key, out);
   }
 
@@ -162,14 +164,13 @@ struct partition_fold::impl {
   }
 
   // False: the table finds no key in the record.
-  bool take(folded_table& t, offset at, std::int64_t time_ms, const std::optional<std::string_view>& key, key_check& check) {
+  bool take(folded_table& t, offset at, std::int64_t time_ms, const std::optional<std::string_view>& key,
+            key_check& check) {
     std::string_view row_key;
     if (!t.is(table_kind::log) && !key_of(t, key, check, row_key))
       return false;
     switch (t.def.config.kind) {
-    case table_kind::latest:
-      t.rows.put(row_key, row_of(t), time_ms, at);
-      break;
+    case table_kind::latest: t.rows.put(row_key, row_of(t), time_ms, at); break;
     case table_kind::log: {
       auto value = std::make_shared<const std::string>(row_of(t));
       t.entry_bytes += value->size() + sizeof(log_entry);
@@ -223,8 +224,9 @@ struct partition_fold::impl {
   }
 };
 
-partition_fold::partition_fold(partition_key source, std::vector<fold_table> tables, std::vector<offset> positions, fold_options options)
-  : impl_(std::make_unique<impl>()) {
+partition_fold::partition_fold(partition_key source, std::vector<fold_table> tables, std::vector<offset> positions,
+                               fold_options options)
+    : impl_(std::make_unique<impl>()) {
   impl_->source = std::move(source);
   impl_->options = options;
   impl_->tables.reserve(tables.size());
@@ -275,7 +277,8 @@ std::vector<missing_state> partition_fold::missing_states() {
   return all;
 }
 
-result<void> partition_fold::supply_state(std::size_t table, std::string_view key, const std::optional<std::string_view>& stored) {
+result<void> partition_fold::supply_state(std::size_t table, std::string_view key,
+                                          const std::optional<std::string_view>& stored) {
   return impl_->tables.at(table).states.supply(key, stored);
 }
 
@@ -296,10 +299,10 @@ batch partition_fold::close() {
   b.number = self.number++;
   b.records = self.records;
   b.newest_record_ms = self.newest_ms;
-  const auto sum = self.last_sum
-                     ? *self.last_sum
-                     : record_checksum(self.last_has_key ? std::optional<std::string_view>(self.last_key) : std::nullopt,
-                                       self.reader.given());
+  const auto sum =
+      self.last_sum ? *self.last_sum
+                    : record_checksum(self.last_has_key ? std::optional<std::string_view>(self.last_key) : std::nullopt,
+                                      self.reader.given());
   b.mark = redis::record_mark{self.last_at, self.last_time, sum};
   for (std::size_t i = 0; i < self.tables.size(); ++i) {
     auto& t = self.tables[i];

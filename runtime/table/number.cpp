@@ -43,12 +43,9 @@ std::strong_ordering turned(std::strong_ordering order) { return 0 <=> order; }
 
 double number::as_double() const {
   switch (kind_) {
-  case kind::integer:
-    return static_cast<double>(integer_);
-  case kind::natural:
-    return static_cast<double>(natural_);
-  case kind::real:
-    break;
+  case kind::integer: return static_cast<double>(integer_);
+  case kind::natural: return static_cast<double>(natural_);
+  case kind::real: break;
   }
   return real_;
 }
@@ -100,12 +97,9 @@ void append(std::string& out, double v) {
 
 void append(std::string& out, const number& n) {
   switch (n.form()) {
-  case number::kind::integer:
-    return append(out, n.integer());
-  case number::kind::natural:
-    return append(out, n.natural());
-  case number::kind::real:
-    return append(out, n.real());
+  case number::kind::integer: return append(out, n.integer());
+  case number::kind::natural: return append(out, n.natural());
+  case number::kind::real: return append(out, n.real());
   }
 }
 

@@ -1,4 +1,5 @@
-// A JSON number as read: integers keep their 64 bits, everything else is a finite double. Comparisons are exact across the three kinds.
+// A JSON number as read: integers keep their 64 bits, everything else is a finite double. Comparisons are exact across
+// the three kinds.
 #pragma once
 
 #include <compare>
@@ -25,10 +26,10 @@ public:
 
   kind form() const { return kind_; }
   bool is_real() const { return kind_ == kind::real; }
-  std::int64_t integer() const { return integer_; }   // form() == integer
-  std::uint64_t natural() const { return natural_; }  // form() == natural
-  double real() const { return real_; }               // form() == real
-  double as_double() const;                           // rounded to the nearest
+  std::int64_t integer() const { return integer_; }  // form() == integer
+  std::uint64_t natural() const { return natural_; } // form() == natural
+  double real() const { return real_; }              // form() == real
+  double as_double() const;                          // rounded to the nearest
   // Same kind and same bits (so 1 and 1.0, or 0.0 and -0.0, are not identical, though they compare equal).
   bool identical(const number& other) const;
 
@@ -44,7 +45,8 @@ private:
 // By mathematical value, without rounding: 2^53 + 1 is greater than the double 2^53.
 std::strong_ordering compare(const number& a, const number& b);
 
-// JSON text: integers as digits, doubles as the shortest text that reads back to the same bits, always with '.' or 'e'. Not finite: null.
+// JSON text: integers as digits, doubles as the shortest text that reads back to the same bits, always with '.' or 'e'.
+// Not finite: null.
 void append(std::string& out, const number& n);
 void append(std::string& out, double v);
 void append(std::string& out, std::int64_t v);

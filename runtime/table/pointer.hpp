@@ -11,8 +11,8 @@ namespace weir::table {
 
 struct pointer {
   struct token {
-    std::string name;                    // ~0 and ~1 undone
-    std::optional<std::uint32_t> index;  // if it can be one of an array: digits without a leading zero
+    std::string name;                   // ~0 and ~1 undone
+    std::optional<std::uint32_t> index; // if it can be one of an array: digits without a leading zero
   };
   std::vector<token> tokens;
 

@@ -18,17 +18,22 @@ const char* skip_space(const char* at) {
   return at;
 }
 
-// `at` is behind the opening quote; gives the closing one.
-const char* closing_quote(const char* at) {
-  for (; *at != '"'; ++at)
-    if (*at == '\\')
-      ++at;
-  return at;
+// `at` is behind the opening quote of a string that ends before `end`; gives the closing one: a quote with an even
+// number of backslashes before it.
+const char* closing_quote(const char* at, const char* end) {
+  for (const char* from = at;; ++at) {
+    at = static_cast<const char*>(std::memchr(at, '"', static_cast<std::size_t>(end - at)));
+    const char* back = at;
+    while (back != from && back[-1] == '\\')
+      --back;
+    if ((at - back) % 2 == 0)
+      return at;
+  }
 }
 
-const char* skip_value(const char* at) {
+const char* skip_value(const char* at, const char* end) {
   if (*at == '"')
-    return closing_quote(at + 1) + 1;
+    return closing_quote(at + 1, end) + 1;
   if (*at != '{' && *at != '[') {
     while (*at != ',' && *at != '}' && *at != ']' && !is_space(*at))
       ++at;
@@ -36,20 +41,15 @@ const char* skip_value(const char* at) {
   }
   for (std::size_t depth = 0;; ++at) {
     switch (*at) {
-    case '"':
-      at = closing_quote(at + 1);
-      break;
+    case '"': at = closing_quote(at + 1, end); break;
     case '{':
-    case '[':
-      ++depth;
-      break;
+    case '[': ++depth; break;
     case '}':
     case ']':
       if (--depth == 0)
         return at + 1;
       break;
-    default:
-      break;
+    default: break;
     }
   }
 }
@@ -93,21 +93,11 @@ std::string_view plain_name(const char* from, const char* to, std::string& scrat
       continue;
     }
     switch (*++from) {
-    case 'b':
-      scratch += '\b';
-      break;
-    case 'f':
-      scratch += '\f';
-      break;
-    case 'n':
-      scratch += '\n';
-      break;
-    case 'r':
-      scratch += '\r';
-      break;
-    case 't':
-      scratch += '\t';
-      break;
+    case 'b': scratch += '\b'; break;
+    case 'f': scratch += '\f'; break;
+    case 'n': scratch += '\n'; break;
+    case 'r': scratch += '\r'; break;
+    case 't': scratch += '\t'; break;
     case 'u': {
       auto code = hex4(from + 1);
       from += 4;
@@ -127,10 +117,10 @@ std::string_view plain_name(const char* from, const char* to, std::string& scrat
 
 // Members of the object at `at`: take(name, value's place) gives the value's end. Gives the object's end.
 template <class Take>
-const char* each_member(const char* at, std::string& scratch, Take take) {
+const char* each_member(const char* at, const char* end, std::string& scratch, Take take) {
   at = skip_space(at + 1);
   while (*at != '}') {
-    const auto* quote = closing_quote(at + 1);
+    const auto* quote = closing_quote(at + 1, end);
     const auto name = plain_name(at + 1, quote, scratch);
     at = skip_space(skip_space(quote + 1) + 1);
     at = skip_space(take(name, at));
@@ -155,30 +145,32 @@ const char* each_element(const char* at, Take take) {
 
 std::string_view raw_at(std::string_view json, const pointer& where) {
   const char* at = json.data();
+  const char* end = at + json.size();
   std::string scratch;
   for (const auto& token : where.tokens) {
     const char* found = nullptr;
     if (*at == '{') {
-      each_member(at, scratch, [&](std::string_view name, const char* value) {
+      each_member(at, end, scratch, [&](std::string_view name, const char* value) {
         if (!found && name == token.name)
           found = value;
-        return skip_value(value);
+        return skip_value(value, end);
       });
     } else if (*at == '[' && token.index) {
       each_element(at, [&](std::uint32_t i, const char* value) {
         if (i == *token.index)
           found = value;
-        return skip_value(value);
+        return skip_value(value, end);
       });
     }
     if (!found)
       return {};
     at = found;
   }
-  return {at, static_cast<std::size_t>(skip_value(at) - at)};
+  return {at, static_cast<std::size_t>(skip_value(at, end) - at)};
 }
 
-selection::selection(const std::vector<std::pair<std::string, std::string>>& fields) : nodes_(1), found_(fields.size()) {
+selection::selection(const std::vector<std::pair<std::string, std::string>>& fields)
+    : nodes_(1), found_(fields.size()) {
   for (std::size_t f = 0; f < fields.size(); ++f) {
     auto& head = heads_.emplace_back();
     append_quoted(head, fields[f].first);
@@ -204,7 +196,7 @@ const char* selection::walk(const char* at, std::size_t index) {
   const auto* begin = at;
   nodes_[index].seen = pass_;
   if (nodes_[index].children.empty() || (*at != '{' && *at != '['))
-    at = skip_value(at);
+    at = skip_value(at, end_);
   else
     at = *at == '{' ? walk_object(at, index) : walk_array(at, index);
   for (const auto f : nodes_[index].fields)
@@ -213,11 +205,11 @@ const char* selection::walk(const char* at, std::size_t index) {
 }
 
 const char* selection::walk_object(const char* at, std::size_t index) {
-  return each_member(at, scratch_, [&](std::string_view name, const char* value) {
+  return each_member(at, end_, scratch_, [&](std::string_view name, const char* value) {
     for (const auto& [token, child] : nodes_[index].children)
       if (token.name == name)
-        return nodes_[child].seen == pass_ ? skip_value(value) : walk(value, child);
-    return skip_value(value);
+        return nodes_[child].seen == pass_ ? skip_value(value, end_) : walk(value, child);
+    return skip_value(value, end_);
   });
 }
 
@@ -226,7 +218,7 @@ const char* selection::walk_array(const char* at, std::size_t index) {
     for (const auto& [token, child] : nodes_[index].children)
       if (token.index == i)
         return walk(value, child);
-    return skip_value(value);
+    return skip_value(value, end_);
   });
 }
 
@@ -234,6 +226,7 @@ void selection::append_row(std::string& out, std::string_view json) {
   ++pass_;
   for (auto& f : found_)
     f = {};
+  end_ = json.data() + json.size();
   walk(json.data(), 0);
   out += '{';
   bool first = true;

@@ -10,7 +10,8 @@
 
 namespace weir::table {
 
-// The text of the value at `where` in `json` (valid, no white space around it); empty: missing. The first of duplicate members counts.
+// The text of the value at `where` in `json` (valid, no white space around it); empty: missing. The first of duplicate
+// members counts.
 std::string_view raw_at(std::string_view json, const pointer& where);
 
 // `select` of a table: a new object of some of a record's values, as they were written; missing ones are left out.
@@ -38,6 +39,7 @@ private:
   std::vector<std::string> heads_; // `"name":`
   std::vector<node> nodes_;
   std::vector<std::string_view> found_;
+  const char* end_ = nullptr; // of the text being walked
   std::uint64_t pass_ = 0;
   std::string scratch_;
 };

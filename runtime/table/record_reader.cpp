@@ -12,31 +12,24 @@ namespace weir::table {
 
 namespace {
 
-constexpr std::size_t large = 256 * 1024;   // a parser this big is given back ...
-constexpr unsigned patience = 1000;         // ... after so many smaller records
+constexpr std::size_t large = 256 * 1024; // a parser this big is given back ...
+constexpr unsigned patience = 1000;       // ... after so many smaller records
 constexpr std::size_t max_depth = 1024;
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 std::string_view reason_of(simdjson::error_code code) {
   switch (code) {
-  case simdjson::CAPACITY:
-    return "too large";
-  case simdjson::DEPTH_ERROR:
-    return "nested too deeply";
-  case simdjson::UTF8_ERROR:
-    return "invalid UTF-8";
+  case simdjson::CAPACITY: return "too large";
+  case simdjson::DEPTH_ERROR: return "nested too deeply";
+  case simdjson::UTF8_ERROR: return "invalid UTF-8";
   case simdjson::NUMBER_ERROR:
-  case simdjson::NUMBER_OUT_OF_RANGE:
-    return "number out of range or malformed";
+  case simdjson::NUMBER_OUT_OF_RANGE: return "number out of range or malformed";
   case simdjson::STRING_ERROR:
   case simdjson::UNESCAPED_CHARS:
-  case simdjson::UNCLOSED_STRING:
-    return "invalid JSON string";
-  case simdjson::EMPTY:
-    return "empty";
-  case simdjson::MEMALLOC:
-    return "out of memory";
+  case simdjson::UNCLOSED_STRING: return "invalid JSON string";
+  case simdjson::EMPTY: return "empty";
+  case simdjson::MEMALLOC: return "out of memory";
   default: // also codes of later releases (a big integer is one)
     return "invalid JSON";
   }
@@ -64,7 +57,8 @@ struct record_reader::impl {
     if (bytes >= large)
       small_ones = 0;
     if (bytes > capacity) {
-      const auto want = std::min<std::size_t>(std::bit_ceil(std::max<std::size_t>(bytes, 4096)), simdjson::SIMDJSON_MAXSIZE_BYTES);
+      const auto want =
+          std::min<std::size_t>(std::bit_ceil(std::max<std::size_t>(bytes, 4096)), simdjson::SIMDJSON_MAXSIZE_BYTES);
       if (const auto bad = parser->allocate(want, max_depth))
         return reason_of(bad);
       capacity = want;
@@ -89,8 +83,7 @@ struct record_reader::impl {
           return bad;
         break;
       }
-      default:
-        return simdjson::INCORRECT_TYPE;
+      default: return simdjson::INCORRECT_TYPE;
       }
     }
     return simdjson::SUCCESS;
@@ -140,9 +133,7 @@ field record_reader::at(const pointer& where) const {
     return result;
   using type = simdjson::dom::element_type;
   switch (found.type()) {
-  case type::NULL_VALUE:
-    result.is = field::kind::null;
-    break;
+  case type::NULL_VALUE: result.is = field::kind::null; break;
   case type::BOOL:
     result.is = field::kind::boolean;
     result.boolean = found.get_bool().value_unsafe();
@@ -163,14 +154,9 @@ field record_reader::at(const pointer& where) const {
     result.is = field::kind::text;
     result.text = found.get_string().value_unsafe();
     break;
-  case type::ARRAY:
-    result.is = field::kind::array;
-    break;
-  case type::OBJECT:
-    result.is = field::kind::object;
-    break;
-  default:
-    break;
+  case type::ARRAY: result.is = field::kind::array; break;
+  case type::OBJECT: result.is = field::kind::object; break;
+  default: break;
   }
   return result;
 }
@@ -183,12 +169,8 @@ std::optional<number> record_reader::number_at(const pointer& where) const {
 bool record_reader::key_at(const pointer& where, std::string_view& key) const {
   const auto value = at(where);
   switch (value.is) {
-  case field::kind::text:
-    key = value.text;
-    break;
-  case field::kind::boolean:
-    key = value.boolean ? "true" : "false";
-    break;
+  case field::kind::text: key = value.text; break;
+  case field::kind::boolean: key = value.boolean ? "true" : "false"; break;
   case field::kind::number:
     if (value.num.form() == number::kind::integer && value.num.integer() != 0) { // an integer has one form, but for -0
       const auto end = std::to_chars(impl_->digits, impl_->digits + sizeof impl_->digits, value.num.integer()).ptr;
@@ -197,8 +179,7 @@ bool record_reader::key_at(const pointer& where, std::string_view& key) const {
       key = raw_at(impl_->text, where);
     }
     break;
-  default:
-    return false;
+  default: return false;
   }
   return key.size() <= max_key_bytes;
 }

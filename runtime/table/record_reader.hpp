@@ -1,5 +1,6 @@
-// Reads one JSON object at a time and looks fields up in it. Buffers are reused, so reading a record allocates nothing once they have grown.
-// One per actor; not thread-safe. Bounds: about 16 bytes of memory for each byte of the largest of the last 1,000 records.
+// Reads one JSON object at a time and looks fields up in it. Buffers are reused, so reading a record allocates nothing
+// once they have grown. One per actor; not thread-safe. Bounds: about 16 bytes of memory for each byte of the largest
+// of the last 1,000 records.
 #pragma once
 
 #include "runtime/table/number.hpp"
@@ -31,8 +32,9 @@ public:
   record_reader(record_reader&&) noexcept;
   record_reader& operator=(record_reader&&) noexcept;
 
-  // Accepts `value` if it is one JSON object, valid as a whole: RFC 8259, UTF-8, integers of 64 bits, finite doubles, depth <= 1,024, at most
-  // `most` bytes. Empty: accepted; else the reason, as it stands in a dead letter (static text). `value` is copied.
+  // Accepts `value` if it is one JSON object, valid as a whole: RFC 8259, UTF-8, integers of 64 bits, finite doubles,
+  // depth <= 1,024, at most `most` bytes. Empty: accepted; else the reason, as it stands in a dead letter (static
+  // text). `value` is copied.
   std::string_view read(std::string_view value, std::size_t most = 0xFFFF0000u);
 
   // Of the last accepted record, without white space around it.
@@ -43,8 +45,8 @@ public:
   field at(const pointer& where) const;
   // A number at `where`, else nothing.
   std::optional<number> number_at(const pointer& where) const;
-  // The row key at `where`: a string unescaped, a number or boolean as written; false: missing, of another type, or over max_key_bytes.
-  // `key` stays valid until the next read.
+  // The row key at `where`: a string unescaped, a number or boolean as written; false: missing, of another type, or
+  // over max_key_bytes. `key` stays valid until the next read.
   bool key_at(const pointer& where, std::string_view& key) const;
 
 private:

@@ -14,7 +14,8 @@ void state_cache::link_newest(entry& e) {
   newest_ = &e;
 }
 
-void state_cache::add(std::string_view key, std::span<const std::optional<number>> values, const stamp& at, std::uint64_t batch) {
+void state_cache::add(std::string_view key, std::span<const std::optional<number>> values, const stamp& at,
+                      std::uint64_t batch) {
   auto found = entries_.find(key);
   if (found == entries_.end()) {
     found = entries_.try_emplace(std::string(key), std::span<const aggregate_field>(fields_)).first;

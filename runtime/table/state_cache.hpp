@@ -18,8 +18,8 @@
 
 namespace weir::table {
 
-// A state that is not known yet can't be added to: adding up apart and merging later would give doubles other bits, depending on where batches
-// end. So values wait until the stored state is there, and are then added in their order.
+// A state that is not known yet can't be added to: adding up apart and merging later would give doubles other bits,
+// depending on where batches end. So values wait until the stored state is there, and are then added in their order.
 class state_cache {
 public:
   explicit state_cache(std::vector<aggregate_field> fields) : fields_(std::move(fields)) {}
@@ -35,7 +35,8 @@ public:
   // The states that changed since the last take, in order of first change.
   std::size_t take(std::vector<row_change>& out);
 
-  // Lets go of the longest unused until `most` are left; of none that a batch after `committed` changed, for Redis may still have an older one.
+  // Lets go of the longest unused until `most` are left; of none that a batch after `committed` changed, for Redis may
+  // still have an older one.
   void shrink(std::size_t most, std::uint64_t committed);
   void clear();
   std::size_t size() const { return entries_.size(); }

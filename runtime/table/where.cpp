@@ -16,20 +16,20 @@ struct operand {
 operand ready(const scalar& value) {
   operand o;
   std::visit(
-    [&](const auto& v) {
-      using type = std::decay_t<decltype(v)>;
-      if constexpr (std::is_same_v<type, bool>) {
-        o.is = field::kind::boolean;
-        o.boolean = v;
-      } else if constexpr (std::is_arithmetic_v<type>) {
-        o.is = field::kind::number;
-        o.num = number(v);
-      } else if constexpr (std::is_same_v<type, std::string>) {
-        o.is = field::kind::text;
-        o.text = v;
-      }
-    },
-    value);
+      [&](const auto& v) {
+        using type = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<type, bool>) {
+          o.is = field::kind::boolean;
+          o.boolean = v;
+        } else if constexpr (std::is_arithmetic_v<type>) {
+          o.is = field::kind::number;
+          o.num = number(v);
+        } else if constexpr (std::is_same_v<type, std::string>) {
+          o.is = field::kind::text;
+          o.text = v;
+        }
+      },
+      value);
   return o;
 }
 
@@ -37,16 +37,11 @@ bool equal(const field& value, const operand& o) {
   if (value.is != o.is)
     return false;
   switch (o.is) {
-  case field::kind::null:
-    return true;
-  case field::kind::boolean:
-    return value.boolean == o.boolean;
-  case field::kind::number:
-    return compare(value.num, o.num) == 0;
-  case field::kind::text:
-    return value.text == o.text;
-  default:
-    return false;
+  case field::kind::null: return true;
+  case field::kind::boolean: return value.boolean == o.boolean;
+  case field::kind::number: return compare(value.num, o.num) == 0;
+  case field::kind::text: return value.text == o.text;
+  default: return false;
   }
 }
 
@@ -71,24 +66,18 @@ struct ready_test {
     if (value.is == field::kind::missing)
       return op == comparison::ne;
     switch (op) {
-    case comparison::eq:
-      return equal(value, operands[0]);
-    case comparison::ne:
-      return !equal(value, operands[0]);
-    case comparison::gt:
-      return order(value, operands[0]) > 0;
-    case comparison::gte:
-      return order(value, operands[0]) >= 0;
-    case comparison::lt:
-      return order(value, operands[0]) < 0;
-    case comparison::lte:
-      return order(value, operands[0]) <= 0;
+    case comparison::eq: return equal(value, operands[0]);
+    case comparison::ne: return !equal(value, operands[0]);
+    case comparison::gt: return order(value, operands[0]) > 0;
+    case comparison::gte: return order(value, operands[0]) >= 0;
+    case comparison::lt: return order(value, operands[0]) < 0;
+    case comparison::lte: return order(value, operands[0]) <= 0;
     case comparison::in:
       return std::any_of(operands.begin(), operands.end(), [&](const operand& o) { return equal(value, o); });
     case comparison::prefix:
-      return value.is == field::kind::text && operands[0].is == field::kind::text && value.text.starts_with(operands[0].text);
-    case comparison::exists:
-      break;
+      return value.is == field::kind::text && operands[0].is == field::kind::text &&
+             value.text.starts_with(operands[0].text);
+    case comparison::exists: break;
     }
     return false;
   }
@@ -105,8 +94,11 @@ struct where::node {
       auto& made = all.emplace_back(ready_test{pointer(t.pointer), t.op, {}});
       for (const auto& o : t.operands)
         made.operands.push_back(ready(o));
-      if (made.operands.empty() && t.op != comparison::in) // checked with the topology; `exists` alone means true
-        made.operands.push_back(ready(t.op == comparison::exists ? scalar(true) : scalar(nullptr)));
+      if (made.operands.empty() && t.op != comparison::in) { // checked with the topology; `exists` alone means true
+        auto& supplied = made.operands.emplace_back();
+        if (t.op == comparison::exists)
+          supplied.is = field::kind::boolean, supplied.boolean = true;
+      }
     }
     for (const auto& c_any : c.any)
       any.emplace_back(c_any);

@@ -1,8 +1,10 @@
-// A condition made ready for evaluation. Immutable after construction: may be shared between threads, each with its own record_reader.
+// A condition made ready for evaluation. Immutable after construction: may be shared between threads, each with its own
+// record_reader.
 //
-// A comparison with a missing field is false, but `ne` is true and `exists: false` is true. A field that is null exists; it equals only null.
-// Numbers compare by exact value across integers and doubles, strings by bytes. Values of different types are never equal and have no
-// order (so `ne` is true, all else false); arrays and objects equal nothing. `in` is "equals one of"; `prefix` is for strings.
+// A comparison with a missing field is false, but `ne` is true and `exists: false` is true. A field that is null
+// exists; it equals only null. Numbers compare by exact value across integers and doubles, strings by bytes. Values of
+// different types are never equal and have no order (so `ne` is true, all else false); arrays and objects equal
+// nothing. `in` is "equals one of"; `prefix` is for strings.
 #pragma once
 
 #include "proto/condition.hpp"
@@ -15,7 +17,7 @@ namespace weir::table {
 
 class where {
 public:
-  where();                              // always true
+  where(); // always true
   explicit where(const condition& c);
   ~where();
   where(const where&);
