@@ -1,0 +1,111 @@
+#include "runtime/config/canonical.hpp"
+
+#include "runtime/config/condition.hpp"
+#include "runtime/config/keys.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace weir::config {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+
+constexpr std::string_view hidden = "***";
+
+// FNV-1a: the same on every machine and in every release. It tells a definition from another one; nobody gains by a collision.
+std::uint64_t stable_hash(std::string_view text) {
+  std::uint64_t h = 14695981039346656037ull;
+  for (const char c : text) {
+    h ^= static_cast<unsigned char>(c);
+    h *= 1099511628211ull;
+  }
+  return h;
+}
+
+bool secret_property(std::string_view name) {
+  std::string low(name);
+  std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  for (const auto* part : {"password", "passphrase", "secret", "token", "jaas", "key.pem", "keystore.pem", "oauthbearer.config", "credential"})
+    if (low.find(part) != std::string::npos)
+      return true;
+  return false;
+}
+
+// "scheme://user:password@host" wherever it stands in a string.
+std::string without_passwords(std::string text) {
+  for (std::size_t at = 0; (at = text.find("://", at)) != std::string::npos;) {
+    at += 3;
+    // The password may hold anything that its writer forgot to encode: all up to the last '@' before white space.
+    const auto end = std::min(text.find_first_of(" \t\r\n", at), text.size());
+    const auto sign = text.rfind('@', end == 0 ? 0 : end - 1);
+    const auto colon = text.find(':', at);
+    if (sign == std::string::npos || sign < at || colon == std::string::npos || colon > sign)
+      continue;
+    text.replace(colon + 1, sign - colon - 1, hidden);
+    at = colon + 1 + hidden.size();
+  }
+  return text;
+}
+
+json masked(const node& n, bool properties) {
+  if (n.secret)
+    return hidden;
+  switch (n.kind) {
+  case node::type::null:
+    return nullptr;
+  case node::type::boolean:
+    return n.truth;
+  case node::type::integer:
+    return n.integer;
+  case node::type::natural:
+    return n.natural;
+  case node::type::real:
+    return n.real;
+  case node::type::string:
+    return without_passwords(n.text);
+  case node::type::array: {
+    json out = json::array();
+    for (const auto& m : n.members)
+      out.push_back(masked(m.value, false));
+    return out;
+  }
+  case node::type::object:
+    break;
+  }
+  json out = json::object();
+  for (const auto& m : n.members)
+    out[m.name] = properties && secret_property(m.name) ? json(hidden) : masked(m.value, m.name == "properties");
+  return out;
+}
+
+} // namespace
+
+void identify(table_config& t) {
+  json out = {{"kind", kinds[static_cast<std::size_t>(t.kind)]}};
+  if (!t.key.empty())
+    out["key"] = t.key;
+  if (!t.time.empty())
+    out["time"] = t.time;
+  for (const auto& [name, pointer] : t.select)
+    out["select"].push_back({name, pointer});
+  for (const auto& f : t.fields) {
+    auto one = json::array({f.name, functions[static_cast<std::size_t>(f.fn)]});
+    if (!f.pointer.empty())
+      one.push_back(f.pointer);
+    out["fields"].push_back(std::move(one));
+  }
+  if (!t.where.empty())
+    out["where"] = json::parse(canonical_text(t.where));
+  if (t.kind != table_kind::log)
+    out["expected_rows"] = t.expected_rows; // decides how rows are spread
+  t.canonical = out.dump(-1, ' ', false, json::error_handler_t::replace);
+  t.fingerprint = fmt::format("{:016x}", stable_hash(t.canonical));
+}
+
+std::string masked_text(const node& root) { return masked(root, false).dump(2, ' ', false, json::error_handler_t::replace); }
+
+} // namespace weir::config

@@ -1,0 +1,360 @@
+// Tables and jobs, each by itself.
+#include "runtime/config/check.hpp"
+
+#include "runtime/config/cron.hpp"
+#include "runtime/config/values.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace weir::config {
+
+namespace {
+
+constexpr std::array available_functions{function::count, function::sum, function::min, function::max, function::avg, function::first, function::last};
+constexpr std::size_t job_functions = 5; // jobs have the first five of them
+
+struct other_name {
+  std::string_view written, meant;
+};
+
+// Words that edit distance would not lead to the right one.
+constexpr std::array other_names{other_name{"mean", "avg"},       other_name{"average", "avg"},  other_name{"median", "p50"},
+                                 other_name{"minimum", "min"},    other_name{"maximum", "max"},  other_name{"total", "sum"},
+                                 other_name{"variance", "var"},   other_name{"std", "stddev"},   other_name{"unique", "distinct"},
+                                 other_name{"number", "count"},   other_name{"newest", "last"},  other_name{"oldest", "first"}};
+
+// p50, p99, p99.9: above 0 and below 100.
+bool is_percentile(std::string_view text) {
+  if (text.size() < 2 || text.front() != 'p')
+    return false;
+  text.remove_prefix(1);
+  const auto dot = text.find('.');
+  const auto before = text.substr(0, dot);
+  const auto after = dot == std::string_view::npos ? std::string_view("0") : text.substr(dot + 1);
+  const auto digits = [](std::string_view t) { return !t.empty() && std::all_of(t.begin(), t.end(), [](char c) { return c >= '0' && c <= '9'; }); };
+  const auto zero = [](std::string_view t) { return std::all_of(t.begin(), t.end(), [](char c) { return c == '0'; }); };
+  return digits(before) && digits(after) && before.size() <= 2 && after.size() <= 6 && !(zero(before) && zero(after));
+}
+
+bool looks_like_percentile(std::string_view text) {
+  return text.size() >= 2 && text.front() == 'p' && text.find_first_not_of("0123456789.", 1) == std::string_view::npos;
+}
+
+struct table_rule {
+  std::string_view key;
+  bool latest, aggregate, log;
+  std::string_view remedy;
+};
+
+constexpr std::array table_rules{
+    table_rule{"key", true, true, false, "a log has no keys: remove it"},
+    table_rule{"select", true, false, true, "say what to keep in 'fields'"},
+    table_rule{"fields", false, true, false, "use 'select' to choose fields, or \"kind\": \"aggregate\""},
+    table_rule{"ttl", true, false, false, "a log has \"keep\": {\"age\": ...}; an aggregate stays"},
+    table_rule{"time", false, false, true, "only a log has an event time"},
+    table_rule{"keep", false, false, true, "rows of 'latest' go by \"ttl\""},
+    table_rule{"expected_rows", true, true, false, "a log has \"keep\": {\"count\": ...}"},
+};
+
+} // namespace
+
+void checker::table(const member& m, const spot& s) {
+  auto& t = out_.tables[m.name];
+  t.name = m.name;
+  seen_[{"tables", m.name, ""}] = s;
+  if (!is_table_name(m.name))
+    report_name(m, s.pointer, fmt::format("'{}' is no name of a table", m.name),
+                "begin with a-z, and use a-z 0-9 . _ - after it, at most 128 characters");
+  if (!object(s, "a table"))
+    return;
+  std::map<std::string, spot> given;
+  bool kind_known = false;
+  each(s, table_keys, [&](std::string_view name, spot inner) {
+    given[std::string(name)] = inner;
+    if (name == "from") {
+      t.from = text(inner).value_or("");
+      seen_[{"tables", m.name, "from"}] = inner;
+    } else if (name == "kind") {
+      if (const auto value = choice(inner, "kind", kinds)) {
+        t.kind = static_cast<table_kind>(*value);
+        kind_known = true;
+      }
+    } else if (name == "key") {
+      t.key = pointer(inner, false).value_or("");
+    } else if (name == "time") {
+      t.time = pointer(inner, false).value_or("");
+    } else if (name == "select") {
+      if (!object(inner, "'select'"))
+        return;
+      if (inner.value->members.empty())
+        report(inner, "'select' chooses nothing", "name a field, or remove it: the record stays as it is");
+      each_named(inner, [&](member& field, spot at) {
+        if (field.name.empty())
+          report_name(field, at.pointer, "a field without a name");
+        if (auto value = pointer(at, true))
+          t.select.emplace_back(field.name, std::move(*value));
+      });
+    } else if (name == "where") {
+      t.where = where(inner);
+    } else if (name == "fields") {
+      t.fields = fields(inner, false);
+    } else if (name == "ttl") {
+      t.ttl = time_span(inner);
+    } else if (name == "keep") {
+      if (!object(inner, "'keep'"))
+        return;
+      if (inner.value->members.empty())
+        report(inner, "'keep' says nothing", R"(write {"age": "1h"} or {"count": 100000})");
+      each(inner, keep_keys, [&](std::string_view part, spot at) {
+        if (part == "age")
+          t.keep_age = time_span(at);
+        else
+          t.keep_count = whole(at, 1, 1'000'000'000'000).value_or(t.keep_count);
+      });
+    } else if (name == "expected_rows") {
+      t.expected_rows = whole(inner, 1, 1'000'000'000).value_or(t.expected_rows);
+    } else if (name == "max_view_bytes") {
+      t.max_view_bytes = size(inner, 1, 1ull << 50).value_or(t.max_view_bytes);
+    } else if (name == "max_rate") {
+      if (const auto value = text(inner); value && !parse_rate(*value))
+        report(inner, fmt::format("'{}' is no rate", *value), "write a number a second, such as '20/s'");
+    } else if (name == "access") {
+      if (inner.value->scalar() && !inner.value->is(node::type::string))
+        report(inner, fmt::format("a string, an array or an object is wanted, not {}", kind_name(*inner.value)));
+    }
+  });
+  if (!given.contains("from"))
+    missing(s, "from", "\"a source, or job:name\"");
+  if (!given.contains("kind"))
+    missing(s, "kind", "\"latest\", \"aggregate\" or \"log\"");
+  if (kind_known)
+    kind_rules(s, t, given);
+}
+
+void checker::kind_rules(const spot& s, const table_config& t, const std::map<std::string, spot>& given) {
+  for (const auto& rule : table_rules) {
+    const auto found = given.find(std::string(rule.key));
+    const bool allowed = t.kind == table_kind::latest ? rule.latest : t.kind == table_kind::aggregate ? rule.aggregate : rule.log;
+    if (found != given.end() && !allowed)
+      report(found->second, fmt::format("'{}' does not belong to a table of kind '{}'", rule.key, kinds[static_cast<std::size_t>(t.kind)]),
+             std::string(rule.remedy));
+  }
+  if (t.kind == table_kind::aggregate && !given.contains("fields"))
+    report(s, "an aggregate without 'fields'", R"(add "fields": {"n": "count"})");
+  if (t.from_job())
+    job_table_rules(t, given);
+}
+
+// A job's rows come whole: keyed by its groups, shaped by its fields.
+void checker::job_table_rules(const table_config& t, const std::map<std::string, spot>& given) {
+  if (t.kind == table_kind::aggregate)
+    return report(given.at("kind"), "a job's rows are results already, and can't be aggregated again", "\"kind\": \"latest\"");
+  if (t.kind == table_kind::log)
+    later(given.at("kind"), "a log written by a job");
+  for (const auto* name : {"select", "where", "time"})
+    if (const auto found = given.find(name); found != given.end())
+      report(found->second, fmt::format("'{}' is for tables that read a source", name), "say it in the job");
+  if (const auto found = given.find("ttl"); found != given.end())
+    later(found->second, "ttl of a table written by a job");
+  if (const auto found = given.find("keep"); found != given.end())
+    later(found->second, "keep of a table written by a job");
+  if (const auto found = given.find("key"); found != given.end())
+    seen_[{"tables", t.name, "key"}] = found->second;
+}
+
+std::vector<aggregate_field> checker::fields(const spot& s, bool of_job) {
+  std::vector<aggregate_field> out;
+  if (!object(s, "'fields'"))
+    return out;
+  if (s.value->members.empty())
+    report(s, "'fields' is empty", R"(write {"n": "count"})");
+  each_named(s, [&](member& m, spot inner) {
+    if (m.name.empty())
+      report_name(m, inner.pointer, "a field without a name");
+    field(m.name, inner, of_job, out);
+  });
+  return out;
+}
+
+void checker::field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out) {
+  auto& n = *s.value;
+  std::string written;
+  node* argument = nullptr;
+  node function_at = n; // where the function's name stands
+  function_at.members.clear();
+  if (n.is(node::type::object)) {
+    if (n.members.size() != 1)
+      return report(s, fmt::format("a field is one function, not {}", n.members.size()), R"(write {"max": "/field"})");
+    written = n.members.front().name;
+    argument = &n.members.front().value;
+    function_at.at = n.members.front().at;
+    function_at.place = n.members.front().place;
+  } else if (const auto value = text(s)) {
+    written = *value;
+  } else {
+    return;
+  }
+  const auto known = std::find(std::begin(functions), std::end(functions), written);
+  const bool percentile = is_percentile(written);
+  if (known == std::end(functions) && !percentile) {
+    std::string remedy;
+    const auto other = std::find_if(other_names.begin(), other_names.end(), [&](const other_name& o) { return o.written == written; });
+    if (other != other_names.end())
+      remedy = fmt::format("did you mean '{}'?", other->meant);
+    else if (is_pointer(written) && !written.empty())
+      remedy = fmt::format(R"(write {{"max": "{}"}}, with the function that you want)", written);
+    else if (looks_like_percentile(written))
+      remedy = "a percentile lies above 0 and below 100, such as 'p99'";
+    else
+      remedy = near(written, functions, fmt::format("there are: {}", fmt::join(functions, ", ")));
+    return report(function_at, s.pointer, fmt::format("unknown function '{}'", written), std::move(remedy));
+  }
+  const auto index = static_cast<std::size_t>(known - std::begin(functions));
+  std::string at;
+  if (written == "count") {
+    if (argument)
+      return report(function_at, s.pointer, "'count' counts records and takes no pointer", "write \"count\"");
+  } else if (argument) {
+    const auto value = pointer({argument, s.pointer + '/' + pointer_token(written)}, false);
+    if (!value)
+      return;
+    at = *value;
+  } else if (written != "rate") { // the rate of records needs no field
+    return report(s, fmt::format("'{}' needs the field it works on", written), fmt::format(R"(write {{"{}": "/field"}})", written));
+  }
+  const auto here = of_job ? job_functions : available_functions.size();
+  if (percentile || index >= here)
+    later(s, fmt::format("the function '{}' {}", written, of_job ? "in a job" : "in a table"));
+  if (!percentile && index < available_functions.size())
+    out.push_back({name, available_functions[index], std::move(at)});
+}
+
+void checker::job(const member& m, const spot& s) {
+  auto& j = out_.jobs[m.name];
+  j.name = m.name;
+  seen_[{"jobs", m.name, ""}] = s;
+  if (!is_name(m.name))
+    report_name(m, s.pointer, fmt::format("'{}' is no name of a job", m.name), "use letters, digits and . _ - in it, at most 128");
+  if (!object(s, "a job"))
+    return;
+  std::map<std::string, spot> given;
+  each(s, job_keys, [&](std::string_view name, spot inner) {
+    given[std::string(name)] = inner;
+    if (name == "every") {
+      j.every = time_span(inner, duration{100});
+    } else if (name == "cron") {
+      if (const auto value = text(inner))
+        if (const auto fault = cron_fault(*value))
+          report(inner, fmt::format("'{}' is no cron expression: {}", *value, *fault), "write minute hour day month weekday, such as '*/5 * * * *'");
+    } else if (name == "on") {
+      if (const auto value = choice(inner, "trigger", triggers); value && *value == 1)
+        later(inner, "change as a job's trigger");
+    } else if (name == "after") {
+      after(m.name, inner);
+    } else if (name == "missed") {
+      (void)choice(inner, "policy for missed runs", missed_policies);
+    } else if (name == "read") {
+      read(j, inner);
+    } else if (name == "where") {
+      j.where = where(inner);
+    } else if (name == "group_by") {
+      j.group_by = pointer(inner, false).value_or("");
+    } else if (name == "fields") {
+      j.fields = fields(inner, true);
+    } else if (name == "derive") {
+      (void)object(inner, "'derive'");
+    } else if (name == "write") {
+      write(j, inner);
+    } else if (name == "chunk") {
+      (void)whole(inner, 1, 1'000'000);
+    } else if (name == "skip_limit") {
+      (void)whole(inner, 0, 1'000'000'000);
+    } else if (name == "retries") {
+      (void)whole(inner, 0, 1000);
+    }
+  });
+  if (!given.contains("read"))
+    missing(s, "read", R"({"table": "a table"})");
+  if (!given.contains("write"))
+    report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
+  if (!given.contains("fields") && !given.contains("derive"))
+    missing(s, "fields", R"({"n": "count"})");
+  trigger_rules(s, given);
+}
+
+void checker::read(job_config& j, const spot& s) {
+  if (s.value->is(node::type::string)) {
+    j.read_table = s.value->text;
+    seen_[{"jobs", j.name, "read"}] = s;
+    return;
+  }
+  if (!object(s, "'read'"))
+    return;
+  bool table = false;
+  each(s, read_keys, [&](std::string_view name, spot inner) {
+    if (name == "table") {
+      table = true;
+      j.read_table = text(inner).value_or("");
+      seen_[{"jobs", j.name, "read"}] = inner;
+    } else {
+      j.last = time_span(inner);
+      seen_[{"jobs", j.name, "last"}] = inner;
+    }
+  });
+  if (!table)
+    missing(s, "table", "\"a table\"");
+}
+
+void checker::write(job_config& j, const spot& s) {
+  if (!object(s, "'write'"))
+    return;
+  bool somewhere = false;
+  each(s, write_keys, [&](std::string_view name, spot inner) {
+    if (name == "table") {
+      somewhere = true;
+      j.write_table = text(inner).value_or("");
+      seen_[{"jobs", j.name, "write"}] = inner;
+    } else if (name == "topic") {
+      somewhere = true;
+      j.write_topic = topic(inner).value_or("");
+      seen_[{"jobs", j.name, "topic"}] = inner;
+    } else {
+      (void)truth(inner);
+    }
+  });
+  if (!somewhere)
+    report(s, "the job writes nowhere", R"(add "table": "a table" or "topic": "a topic")");
+}
+
+void checker::after(const std::string& job, const spot& s) {
+  const auto one = [&](const spot& at) {
+    if (auto value = text(at))
+      after_[job].emplace_back(std::move(*value), at);
+  };
+  if (!s.value->is(node::type::array))
+    return one(s);
+  if (s.value->members.empty())
+    report(s, "'after' names no job", "name one, or remove it");
+  for (std::size_t i = 0; i < s.value->members.size(); ++i)
+    one({&s.value->members[i].value, s.pointer + '/' + std::to_string(i)});
+}
+
+void checker::trigger_rules(const spot& s, const std::map<std::string, spot>& given) {
+  std::string_view first;
+  for (const auto* name : {"every", "cron", "on"}) {
+    const auto found = given.find(name);
+    if (found == given.end())
+      continue;
+    if (first.empty())
+      first = name;
+    else
+      report(found->second, fmt::format("'{}' and '{}' exclude each other", first, name), "keep one of them");
+  }
+  if (first.empty() && !given.contains("after"))
+    report(s, "a job without a trigger", R"(add "every": "10s", or "on": "demand")");
+}
+
+} // namespace weir::config

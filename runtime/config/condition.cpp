@@ -1,0 +1,252 @@
+#include "runtime/config/condition.hpp"
+
+#include "runtime/config/condition_reader.hpp"
+#include "runtime/config/keys.hpp"
+#include "runtime/config/values.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace weir {
+
+namespace config {
+
+namespace {
+
+constexpr int alternatives_depth_limit = 8;
+
+std::optional<comparison> comparison_of(std::string_view name) {
+  const auto* found = std::find(std::begin(comparisons), std::end(comparisons), name);
+  if (found == std::end(comparisons))
+    return std::nullopt;
+  return static_cast<comparison>(found - std::begin(comparisons)); // the table has the enum's order
+}
+
+scalar scalar_of(const node& n) {
+  switch (n.kind) {
+  case node::type::boolean:
+    return n.truth;
+  case node::type::integer:
+    return n.integer;
+  case node::type::natural:
+    // One form for each number: only what needs 64 bits without a sign has them.
+    if (n.natural <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      return static_cast<std::int64_t>(n.natural);
+    return n.natural;
+  case node::type::real:
+    return n.real;
+  case node::type::string:
+    return n.text;
+  case node::type::null:
+  case node::type::array:
+  case node::type::object:
+    break;
+  }
+  return nullptr;
+}
+
+// A number that came by ${NAME}.
+void as_number(node& n) {
+  if (!n.is(node::type::string) || !n.whole_name)
+    return;
+  const auto value = nlohmann::json::parse(n.text, nullptr, false);
+  if (value.is_number_unsigned()) {
+    n.kind = node::type::natural;
+    n.natural = value.get<std::uint64_t>();
+  } else if (value.is_number_integer()) {
+    n.kind = node::type::integer;
+    n.integer = value.get<std::int64_t>();
+  } else if (value.is_number_float()) {
+    n.kind = node::type::real;
+    n.real = value.get<double>();
+  }
+}
+
+} // namespace
+
+void condition_reader::fault(const node& n, const std::string& pointer, std::string what, std::string remedy) {
+  report_(n.at, n.place, pointer, std::move(what), std::move(remedy));
+}
+
+void condition_reader::fault(const member& m, const std::string& pointer, std::string what, std::string remedy) {
+  report_(m.at, m.place, pointer, std::move(what), std::move(remedy));
+}
+
+bool condition_reader::room(const node& n, const std::string& pointer, std::size_t tests, std::size_t operands) {
+  tests_ += tests;
+  operands_ += operands;
+  if (tests_ <= condition_test_limit && operands_ <= condition_operand_limit)
+    return true;
+  if (!full_)
+    fault(n, pointer, fmt::format("more than {} tests or {} values of 'in'", condition_test_limit, condition_operand_limit), "make it smaller");
+  full_ = true;
+  return false;
+}
+
+condition condition_reader::read(node& n, const std::string& pointer, int depth) {
+  condition out;
+  if (!n.is(node::type::object)) {
+    fault(n, pointer, fmt::format("an object from pointers to tests is wanted, not {}", kind_name(n)), R"(write {"/field": value})");
+    return out;
+  }
+  for (auto& m : n.members) {
+    const auto at = pointer + '/' + pointer_token(m.name);
+    if (m.name == "any") {
+      alternatives(m, at, depth, out);
+    } else if (m.name.empty() || !is_pointer(m.name)) {
+      fault(m, at, fmt::format("'{}' is no JSON Pointer", m.name),
+            m.name.starts_with('/') ? "'~' is written '~0', and '/' in a name '~1'" : fmt::format("did you mean '/{}'?", m.name));
+    } else {
+      tests(m, at, out);
+    }
+  }
+  return out;
+}
+
+void condition_reader::alternatives(member& m, const std::string& pointer, int depth, condition& out) {
+  if (!m.value.is(node::type::array) || m.value.members.empty())
+    return fault(m.value, pointer, "an array of conditions is wanted, with at least one", R"(write {"any": [{"/a": 1}, {"/b": 2}]})");
+  if (depth >= alternatives_depth_limit)
+    return fault(m.value, pointer, fmt::format("'any' more than {} deep", alternatives_depth_limit), "make it flatter");
+  std::size_t index = 0;
+  for (auto& alternative : m.value.members) {
+    const auto at = pointer + '/' + std::to_string(index++);
+    if (!room(alternative.value, at, 1, 0))
+      return;
+    out.any.push_back(read(alternative.value, at, depth + 1));
+  }
+}
+
+void condition_reader::tests(member& m, const std::string& pointer, condition& out) {
+  auto& n = m.value;
+  if (!n.is(node::type::object)) {
+    if (n.is(node::type::array))
+      return fault(n, pointer, "an array is no value to compare with", R"(write {"in": [...]} for one of several)");
+    if (room(n, pointer, 1, 0))
+      out.all.push_back({m.name, comparison::eq, {scalar_of(n)}});
+    return;
+  }
+  if (n.members.empty())
+    return fault(n, pointer, "no test", R"(write a value, or an operator such as {"gt": 0})");
+  for (auto& op : n.members)
+    operation(m.name, op, pointer + '/' + pointer_token(op.name), out);
+}
+
+void condition_reader::operation(const std::string& field, member& m, const std::string& pointer, condition& out) {
+  const auto op = comparison_of(m.name);
+  if (!op) {
+    const auto near = nearest(m.name, comparisons);
+    return fault(m, pointer, fmt::format("unknown operator '{}'", m.name),
+                 near ? fmt::format("did you mean '{}'?", *near) : fmt::format("there are: {}", fmt::join(comparisons, " ")));
+  }
+  if (!room(m.value, pointer, 1, 0))
+    return;
+  auto values = operands(*op, m.name, m.value, pointer);
+  if (!values.empty())
+    out.all.push_back({field, *op, std::move(values)});
+}
+
+std::vector<scalar> condition_reader::operands(comparison op, std::string_view name, node& n, const std::string& pointer) {
+  const auto wanted = [&](std::string_view what, std::string remedy) {
+    fault(n, pointer, fmt::format("'{}' wants {}, not {}", name, what, kind_name(n)), std::move(remedy));
+    return std::vector<scalar>{};
+  };
+  switch (op) {
+  case comparison::eq:
+  case comparison::ne:
+    if (!n.scalar())
+      return wanted("a string, number, boolean or null", "");
+    return {scalar_of(n)};
+  case comparison::gt:
+  case comparison::gte:
+  case comparison::lt:
+  case comparison::lte:
+    as_number(n);
+    if (!n.scalar() || n.is(node::type::null) || n.is(node::type::boolean))
+      return wanted("a number or a string", "");
+    return {scalar_of(n)};
+  case comparison::prefix:
+    if (!n.is(node::type::string))
+      return wanted("a string", "");
+    return {n.text};
+  case comparison::exists:
+    if (n.is(node::type::string) && n.whole_name && (n.text == "true" || n.text == "false")) {
+      n.kind = node::type::boolean;
+      n.truth = n.text == "true";
+    }
+    if (!n.is(node::type::boolean))
+      return wanted("true or false", "");
+    return {n.truth};
+  case comparison::in:
+    break;
+  }
+  if (!n.is(node::type::array))
+    return wanted("an array of values", R"(write {"in": ["a", "b"]})");
+  if (n.members.empty()) {
+    fault(n, pointer, "'in' with no value never holds", "name at least one value");
+    return {};
+  }
+  if (!room(n, pointer, 0, n.members.size()))
+    return {};
+  std::vector<scalar> out;
+  for (std::size_t i = 0; i < n.members.size(); ++i) {
+    const auto& value = n.members[i].value;
+    if (value.scalar())
+      out.push_back(scalar_of(value));
+    else
+      fault(value, pointer + '/' + std::to_string(i), fmt::format("'in' wants strings, numbers, booleans or null, not {}", kind_name(value)), "");
+  }
+  return out;
+}
+
+} // namespace config
+
+namespace {
+
+nlohmann::json canonical(const condition& c) {
+  using nlohmann::json;
+  std::vector<json> tests, groups;
+  for (const auto& t : c.all) {
+    json one = json::array({t.pointer, config::comparisons[static_cast<std::size_t>(t.op)]});
+    for (const auto& operand : t.operands)
+      std::visit([&](const auto& v) { one.push_back(v); }, operand);
+    tests.push_back(std::move(one));
+  }
+  for (const auto& group : c.any)
+    groups.push_back(canonical(group));
+  std::sort(tests.begin(), tests.end());
+  std::sort(groups.begin(), groups.end());
+  json out = {{"all", tests}};
+  if (!groups.empty())
+    out["any"] = groups;
+  return out;
+}
+
+} // namespace
+
+std::string canonical_text(const condition& c) {
+  if (c.empty())
+    return "";
+  return canonical(c).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+parsed_condition parse_condition(std::string_view text, std::string_view at) {
+  constexpr std::size_t limit = 64 << 10;
+  parsed_condition out;
+  if (text.size() > limit) {
+    out.problems.push_back({std::string(at), 0, 0, fmt::format("a condition of more than {} bytes", limit), "make it smaller", ""});
+    return out;
+  }
+  auto document = config::parse_document(text, {.name = "", .comments = false, .pointer = at}, out.problems);
+  if (!document)
+    return out;
+  config::condition_reader reader([&](config::position where, const std::string&, const std::string& pointer, std::string what, std::string remedy) {
+    out.problems.push_back({pointer, where.line, where.column, std::move(what), std::move(remedy), ""});
+  });
+  out.value = reader.read(*document, std::string(at));
+  return out;
+}
+
+} // namespace weir
