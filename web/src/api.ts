@@ -1,0 +1,112 @@
+// The node's REST answers, asked for again and again while the page is seen.
+export interface TableInfo {
+  name: string;
+  kind: string;
+  rows?: number;
+  offset?: number | string;
+  epoch?: string;
+}
+export interface JobRun {
+  number?: number;
+  status?: string;
+  started?: unknown;
+  ended?: unknown;
+  duration_ms?: number;
+  read?: number;
+  written?: number;
+  message?: string;
+}
+export interface JobInfo {
+  name: string;
+  every?: string;
+  cron?: string;
+  running?: boolean;
+  last?: JobRun | JobRun[] | null;
+  next_fire?: unknown;
+  runs?: number;
+}
+export interface PartitionInfo {
+  partition: number;
+  position: number;
+  lag: number;
+  state: string;
+  message?: string;
+}
+export interface SourceInfo {
+  name: string;
+  topic: string;
+  state?: string;
+  message?: string;
+  records_per_s?: number;
+  dead_letters?: number;
+  partitions?: PartitionInfo[];
+}
+export interface NodeInfo {
+  name: string;
+  version?: string;
+  uptime_s?: number;
+  ready?: boolean;
+  waiting?: unknown[];
+  memory_bytes?: number;
+  cpu_percent?: number;
+  sessions?: number;
+  sources?: SourceInfo[];
+  redis?: { connected?: boolean } & Record<string, unknown>;
+  tables?: unknown[];
+}
+
+export class ApiError extends Error {}
+
+export async function ask<Answer>(path: string, method = 'GET'): Promise<Answer> {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), method === 'GET' ? 8000 : 60000);
+  try {
+    const response = await fetch(path, { method, signal: abort.signal, cache: 'no-store', headers: { accept: 'application/json' } });
+    const body: unknown = await response.json().catch(() => null);
+    if (!response.ok) {
+      const error = (body as { error?: { message?: string } } | null)?.error;
+      throw new ApiError(error?.message ?? `the node answered ${response.status}`);
+    }
+    return body as Answer;
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(abort.signal.aborted ? 'the node did not answer in time' : 'the node cannot be reached');
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// Asks every `period` ms, slower (with jitter) while it fails, not at all while the page is hidden.
+export function poll<Answer>(path: string, period: number, good: (answer: Answer) => void, bad: (message: string) => void): () => void {
+  let failures = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let under = false;
+  let again = false;
+  const once = async () => {
+    clearTimeout(timer);
+    if (under) {
+      again = true;
+      return;
+    }
+    if (document.hidden) return;
+    under = true;
+    try {
+      good(await ask<Answer>(path));
+      failures = 0;
+    } catch (error) {
+      failures++;
+      bad(error instanceof Error ? error.message : String(error));
+    }
+    under = false;
+    const wait = failures ? Math.min(15000, period * 2 ** Math.min(failures, 4)) * (0.7 + 0.6 * Math.random()) : period;
+    timer = setTimeout(() => void once(), again ? 0 : wait);
+    again = false;
+  };
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) void once();
+  });
+  void once();
+  return () => void once();
+}
+
+export const runsOf = (job: JobInfo): JobRun[] => (Array.isArray(job.last) ? job.last : job.last ? [job.last] : []);
