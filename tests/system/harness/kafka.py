@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import Iterable
 
@@ -13,6 +14,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "scripts" / "kafka-local.sh"
 _number = itertools.count(1)
+# A broker that a test ends on purpose is nothing to report.
+QUIET = {"log_level": 0}
 
 
 @dataclass
@@ -23,21 +26,24 @@ class Record:
     time_ms: int
     headers: list[tuple[str, bytes]] = field(default_factory=list)
     offset: int = -1  # set once it was delivered or read
+    parsed: object = None  # the oracle's own note
 
 
 class Cluster:
-    def __init__(self, folder: pathlib.Path, mode: str):
-        self.folder, self.mode = folder, mode
+    def __init__(self, folder: pathlib.Path, mode: str, jit: str = "quick", heap: str = "512m"):
+        self.folder, self.mode, self.jit, self.heap = folder, mode, jit, heap
         self.bootstrap = ""
 
     def start(self) -> "Cluster":
-        self._run("start", "--mode", self.mode, "--timeout", "240")
+        self._run("start", "--mode", self.mode, "--jit", self.jit, "--heap", self.heap, "--timeout", "240")
         for line in (self.folder / "env").read_text().splitlines():
             name, _, value = line.partition("=")
             if name == "KAFKA_BOOTSTRAP":
                 self.bootstrap = value.strip("'")
         assert self.bootstrap
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, **QUIET})
+        self.producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 5,
+                                                  "queue.buffering.max.messages": 1000000, "message.max.bytes": 20 << 20, **QUIET})
         return self
 
     def _run(self, command: str, *arguments: str) -> None:
@@ -64,7 +70,9 @@ class Cluster:
         return full
 
     def create(self, name: str, partitions: int, **config: str) -> None:
-        made = self.admin.create_topics([NewTopic(name, partitions, 1, config={k.replace("_", "."): v for k, v in config.items()})], request_timeout=30)
+        # Records of the tests have timestamps of years ago, which a broker would drop as too old.
+        settings = {"retention.ms": "-1", **{key.replace("_", "."): value for key, value in config.items()}}
+        made = self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)], request_timeout=30)
         made[name].result(30)
 
     def delete(self, name: str) -> None:
@@ -72,8 +80,7 @@ class Cluster:
 
     def produce(self, topic: str, records: Iterable[Record]) -> list[Record]:
         """Sends all, waits for their acknowledgement, and fills in the offsets. Order within a partition is kept."""
-        producer = confluent_kafka.Producer({"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 5,
-                                             "queue.buffering.max.messages": 1000000, "message.max.bytes": 20 << 20})
+        producer = self.producer
         sent, failures = [], []
 
         def note(record: Record):
@@ -88,7 +95,7 @@ class Cluster:
             sent.append(record)
             while True:
                 try:
-                    producer.produce(topic, record.value, record.key, record.partition, note(record), record.time_ms, record.headers)
+                    producer.produce(topic, record.value, record.key, record.partition, on_delivery=note(record), timestamp=record.time_ms, headers=record.headers)
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -100,15 +107,16 @@ class Cluster:
     def read_all(self, topic: str) -> list[Record]:
         """All records of a topic as it stands, in order of partition and offset."""
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"reader-{next(_number)}", "enable.auto.commit": False,
-                                             "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.message.max.bytes": 20 << 20})
+                                             "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.message.max.bytes": 20 << 20, **QUIET})
         try:
             partitions = consumer.list_topics(topic, 30).topics[topic].partitions
             left = set(partitions)
             consumer.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in partitions])
             found = []
+            deadline = time.monotonic() + 60
             while left:
-                batch = consumer.consume(1000, 30)
-                assert batch, f"nothing more came of {topic}, partitions {left} have not ended"
+                assert time.monotonic() < deadline, f"nothing more came of {topic}, partitions {left} have not ended"
+                batch = consumer.consume(1000, 0.1)
                 for message in batch:
                     if message.error():
                         assert message.error().code() == confluent_kafka.KafkaError._PARTITION_EOF, message.error()
@@ -120,7 +128,7 @@ class Cluster:
             consumer.close()
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends"})
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends", **QUIET})
         try:
             partitions = consumer.list_topics(topic, 30).topics[topic].partitions
             return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, p), 30)[1] for p in partitions}
@@ -128,7 +136,7 @@ class Cluster:
             consumer.close()
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": group, **QUIET})
         try:
             partitions = consumer.list_topics(topic, 30).topics[topic].partitions
             return {t.partition: t.offset for t in consumer.committed([confluent_kafka.TopicPartition(topic, p) for p in partitions], 30)}

@@ -10,6 +10,12 @@ from .kafka import Record
 
 def read(record: Record) -> dict | None:
     """The record as weir has to see it; None for what has to become a dead letter. Tombstones are not for here."""
+    if record.parsed is None:
+        record.parsed = (_read(record),)
+    return record.parsed[0]
+
+
+def _read(record: Record) -> dict | None:
     assert record.value is not None
     try:
         text = record.value.decode("utf-8")

@@ -79,7 +79,10 @@ class FaultProxy:
 
     async def _close(self):
         self._server.close()
+        self._flowing.set()
         await self._cut()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        await asyncio.wait(others, timeout=5) if others else None
 
     def close(self):
         self._call(self._close())

@@ -24,7 +24,7 @@ class RedisServer:
 
     def start(self) -> "RedisServer":
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "", "--daemonize", "no",
-                   "--appendonly", "yes" if self.aof else "no", "--appendfsync", "always", *self.arguments]
+                   "--appendonly", "yes" if self.aof else "no", "--appendfsync", "everysec", *self.arguments]
         self.process = Process("redis-server", command, self.folder / "redis.log")
         wait_for(self._answers, 30, lambda: f"redis-server to answer\n{self.process.tail()}")
         return self
