@@ -98,13 +98,15 @@ private:
 
   subscription* find(std::string_view table);
   void handle(client_command& command, std::int64_t now_ms);
-  void connect(const client_command& command);
+  void connect(const client_command& command, std::int64_t now_ms);
   void subscribe(client_command& command, std::int64_t now_ms);
   void unsubscribe(const client_command& command);
-  void end_subscription(subscription& s, bool tell_publisher);
+  // Why a subscribe command is refused: 0 if it is not.
+  int objection(const subscribe_command& wanted, std::string& message) const;
+  void erase(subscription& s);
   void resubscribe(subscription& s);
   void ask_next(std::int64_t now_ms);
-  void refuse(std::uint32_t id, int code, std::string_view message);
+  void end_all();
   void close(std::uint16_t code, std::string_view reason);
 
   std::string client_, server_version_;

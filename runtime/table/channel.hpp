@@ -68,7 +68,7 @@ public:
 
   // Change sets of other tables are ignored. now_ms: any clock that does not go back.
   void apply(const std::vector<change_set_ptr>& changes, std::int64_t now_ms);
-  // Changes were dropped on the way here: every partition has to be loaded again.
+  // Changes were dropped on the way here: every partition has to be loaded again. A load begun before this does not count: do not load() it.
   void lost();
   // Partitions to be loaded now. Stays until load() brings them.
   std::vector<partition_key> wanted() const;

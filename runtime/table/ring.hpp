@@ -20,9 +20,8 @@ struct loaded_batch {
 
 // The newest entries of one partition as read from Redis.
 struct log_load {
-  std::uint32_t partition = 0; // index in the channel's chain
-  partition_id id;
-  version after;                     // entries at or below it are in the ring already
+  partition_id partition;
+  version after;                     // entries at or below it are in the ring already; 0: nothing is
   version floor;                     // entries at or below it may be missing
   std::vector<loaded_batch> batches; // in any order
 };
@@ -48,10 +47,11 @@ public:
   };
 
   void apply(partition_id partition, const change_set& changes, version watermark);
-  void load(std::span<const log_load> loads, version watermark);
+  // True: entries between what was in the ring and what was read are missing, so who follows the ring has lost some.
+  [[nodiscard]] bool load(std::span<const log_load> loads, version watermark);
   void trim(std::int64_t now_ms);
-  // Everything is dropped; arrival numbers go on.
-  void clear();
+  // Drops a partition's entries; the others arrive anew, so nobody can go on from an earlier cursor.
+  void forget(partition_id partition);
 
   arrival head() const { return head_; }
   bool holds(arrival from) const { return from.value + entries_.size() >= head_.value && from <= head_; }
@@ -72,7 +72,7 @@ private:
   void drop_first();
 
   ring_limits limits_;
-  std::deque<entry> entries_;
+  std::deque<entry> entries_; // arrivals (head - size, head]
   arrival head_;
   version running_max_, floor_;
   std::size_t bytes_ = 0;

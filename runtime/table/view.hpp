@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,8 +29,8 @@ struct logged_change {
 
 // A partition of a keyed table as read from Redis. Rows may be newer than `last`: what they include is applied once more without harm.
 struct rows_load {
-  std::uint32_t partition = 0; // index in the view's chain
-  version last;                // stored head, read before the rows
+  partition_id partition;
+  version after; // what the view knew of the partition so far; 0: nothing
   std::vector<row_change> rows;
   version floor;                      // changes at or below it may be missing in `changes`
   std::vector<logged_change> changes; // oldest first
@@ -52,13 +53,14 @@ public:
     shared_bytes value; // null: a tombstone
     version at;         // greatest of its parts' versions; never goes back
     arrival place;
+    stamp of;           // of the part that is shown
     std::int64_t removed_ms = 0;
-    std::uint32_t partition = 0;             // of the only part, where `parts` is empty
-    std::unique_ptr<std::vector<part>> parts; // tables whose rows can have several parts, and aggregates
+    std::unique_ptr<std::vector<part>> parts; // aggregates, and rows that several partitions have; else the row is its only part
+    std::size_t slot = 0;                     // in places_
   };
 
-  // A change set that the chain accepted, from the partition with that index.
-  void apply(std::uint32_t partition, const change_set& changes, std::int64_t now_ms);
+  // A change set that the chain accepted.
+  void apply(const change_set& changes, std::int64_t now_ms);
   // Whole partitions: brings the rows to what was read, as changes in order of version. Rows that differ in nothing stay where they are.
   void load(std::span<const rows_load> loads, std::int64_t now_ms);
   // Drops tombstones that are too old or too many, never ones above the watermark unless there are four times too many.
@@ -93,17 +95,22 @@ private:
     version running_max; // of all versions that arrived up to here
   };
 
-  row& touch(std::string_view key);
-  void put_part(row& r, std::uint32_t partition, const row_change& change);
-  void settle(row& r, version at, std::int64_t now_ms);
+  void change(std::string_view key, partition_id partition, const stamp& of, const shared_bytes& value, version at, std::int64_t now_ms);
+  bool has_part(const row& r, partition_id partition) const;
+  bool same_part(const row& r, partition_id partition, const row_change& stored) const;
+  shared_bytes merged(row& r, partition_id partition, const stamp& of, const shared_bytes& value) const;
+  void move_to_end(row& r, version at);
   std::size_t first_after(arrival from) const;
   void compact();
-  bool drop_oldest_tombstone(std::int64_t older_than, version watermark, bool forced);
+  std::size_t cost(const row& r) const;
 
   const table_config table_;
   const view_limits limits_;
-  const bool merging_; // rows keep their parts
-  std::unordered_map<std::string, row> rows_;
+  struct text_hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, row, text_hash, std::equal_to<>> rows_;
   std::vector<place> places_;
   std::size_t holes_ = 0;
   arrival head_, dropped_;

@@ -5,7 +5,6 @@
 #include "proto/change_set.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +15,7 @@ enum class chain_verdict {
   accepted,
   old,       // already known, or of an earlier stream epoch: drop it
   gap,       // something in between is missing, or the partition was never loaded: load the partition
-  new_epoch, // the partition's history was taken back (or looks so): load it, and move clients to a new epoch
+  new_epoch, // the partition's history was taken back, or looks so: load the partition, which tells
 };
 
 class view_chain {
@@ -30,14 +29,13 @@ public:
   // last change and what is known, as nothing touched the table between these two.
   chain_verdict check(std::uint32_t index, const change_set& changes) const;
   void accept(std::uint32_t index, const change_set& changes);
-  // The partition as stored. False: older than what is known.
-  bool load(std::uint32_t index, const stream_epoch& epoch, version last, version changed);
-  // Nothing is known of it any more (but it stays one of the table's partitions).
-  void forget(std::uint32_t index) { partitions_[index].loaded = false; }
+  // The partition as stored, whatever was known of it before. True: its history was taken back.
+  [[nodiscard]] bool load(std::uint32_t index, const stream_epoch& epoch, version last, version changed);
 
   bool loaded(std::uint32_t index) const { return partitions_[index].loaded; }
   bool all_loaded() const;
   version known(std::uint32_t index) const { return partitions_[index].known; }
+  const stream_epoch& epoch(std::uint32_t index) const { return partitions_[index].epoch; }
   // The lowest version up to which all partitions are known; 0 while one was never loaded.
   version watermark() const;
   // Short hex over definition, generation, partitions and their stream epochs.
@@ -49,7 +47,6 @@ private:
     stream_epoch epoch;
     version known, changed;
     bool loaded = false;
-    bool ever_loaded = false;
   };
   std::vector<partition> partitions_;
 };

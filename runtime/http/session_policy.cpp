@@ -1,0 +1,314 @@
+#include "runtime/http/session_policy.hpp"
+
+#include "proto/client_reply.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace weir::http {
+
+session_policy::session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables,
+                               session_output& output, session_publishers& publishers, session_limits limits, std::int64_t now_ms)
+    : client_(std::move(client)), server_version_(std::move(server_version)), tables_(std::move(tables)), output_(output),
+      publishers_(publishers), limits_(limits), opened_ms_(now_ms) {}
+
+session_policy::subscription* session_policy::find(std::string_view table) {
+  for (auto& s : subscriptions_)
+    if (s.table == table)
+      return &s;
+  return nullptr;
+}
+
+std::size_t session_policy::lagging() const {
+  return static_cast<std::size_t>(
+      std::count_if(subscriptions_.begin(), subscriptions_.end(), [](const subscription& s) { return s.lagging; }));
+}
+
+// --- commands
+
+void session_policy::on_message(std::string_view text, std::int64_t now_ms) {
+  if (closed_)
+    return;
+  pinged_ = false; // whatever it says, the client is alive
+  auto parsed = parse_commands(text, limits_.commands);
+  for (auto& command : parsed.commands) {
+    handle(command, now_ms);
+    if (closed_)
+      return;
+  }
+  if (!parsed.problem.empty())
+    close(client_close::bad_request, "bad request");
+}
+
+void session_policy::handle(client_command& command, std::int64_t now_ms) {
+  if (connected_ == (command.kind == command_kind::connect)) {
+    // Either something before connect, or connect twice.
+    close(client_close::bad_request, "bad request");
+    return;
+  }
+  switch (command.kind) {
+  case command_kind::connect: connect(command, now_ms); return;
+  case command_kind::subscribe: subscribe(command, now_ms); return;
+  case command_kind::unsubscribe: unsubscribe(command); return;
+  case command_kind::ping: output_.reply(empty_reply(command.id, "ping")); return;
+  case command_kind::pong:
+  case command_kind::send: return;
+  case command_kind::publish:
+  case command_kind::presence:
+  case command_kind::presence_stats:
+  case command_kind::history:
+  case command_kind::rpc:
+  case command_kind::refresh:
+  case command_kind::sub_refresh:
+  case command_kind::unknown: output_.reply(error_reply(command.id, client_error::method_not_found, "method not found")); return;
+  }
+}
+
+void session_policy::connect(const client_command& command, std::int64_t now_ms) {
+  connected_ = true;
+  ping_due_ms_ = now_ms + limits_.ping_ms;
+  output_.reply(connect_reply(command.id, client_, server_version_, limits_.ping_ms / 1000));
+}
+
+int session_policy::objection(const subscribe_command& wanted, std::string& message) const {
+  const auto& channel = wanted.channel;
+  if (channel.find('*') != std::string::npos) {
+    message = "subscriptions to several tables by a pattern are not available yet";
+    return client_error::bad_request;
+  }
+  const auto slash = channel.find('/');
+  const auto table = tables_->find(std::string_view(channel).substr(0, slash));
+  if (table == tables_->end()) {
+    message = "unknown channel";
+    return client_error::unknown_channel;
+  }
+  const auto bad = [&](std::string text) {
+    message = std::move(text);
+    return client_error::bad_request;
+  };
+  if (slash != std::string::npos)
+    return bad("subscriptions to one key are not available yet");
+  if (wanted.has_tags_filter)
+    return bad("tag filters (tf) are not spoken");
+  if (wanted.wants_where)
+    return bad("subscriptions with 'where' are not available yet");
+  if (wanted.wants_max_rate)
+    return bad("subscriptions with 'max_rate' are not available yet");
+  if (wanted.type > 1 || wanted.phase > 2)
+    return bad("this type of subscription is not spoken");
+  const bool keyed = table->second != table_kind::log;
+  if (keyed && wanted.type == 0)
+    return bad("table '" + channel + "' has keyed rows: use a map subscription (newMapSubscription)");
+  if (!keyed && wanted.type == 1)
+    return bad("table '" + channel + "' is a log: use a stream subscription (newSubscription)");
+  return 0;
+}
+
+void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
+  auto& wanted = command.subscribe;
+  std::string message;
+  int code = objection(wanted, message);
+  if (code == 0 && find(wanted.channel)) {
+    code = client_error::already_subscribed;
+    message = "already subscribed";
+  } else if (code == 0 && subscriptions_.size() >= limits_.subscriptions) {
+    code = client_error::limit_exceeded;
+    message = "limit exceeded: " + std::to_string(limits_.subscriptions) + " subscriptions in a connection";
+  }
+  if (code != 0) {
+    output_.reply(error_reply(command.id, code, message));
+    return;
+  }
+  table::subscribe_request request;
+  request.map = wanted.type == 1;
+  request.phase = static_cast<table::map_phase>(wanted.phase);
+  request.recover = wanted.recover;
+  request.reject_unrecovered = (wanted.flag & 2) != 0;
+  request.has_position = wanted.offset > 0 || !wanted.epoch.empty();
+  request.limit = wanted.limit;
+  request.offset = version{wanted.offset};
+  request.epoch = std::move(wanted.epoch);
+  request.cursor = std::move(wanted.cursor);
+  subscription s;
+  s.table = std::move(wanted.channel);
+  s.generation = next_generation_++;
+  s.command = command.id;
+  s.asked_ms = now_ms;
+  subscriptions_.push_back(std::move(s));
+  const auto& stored = subscriptions_.back();
+  publishers_.subscribe(stored.table, stored.generation, std::move(request));
+}
+
+void session_policy::unsubscribe(const client_command& command) {
+  if (auto* s = find(command.channel)) {
+    if (s->is == stage::asking)
+      output_.reply(error_reply(s->command, client_error::internal, "unsubscribed meanwhile", true));
+    publishers_.unsubscribe(s->table, s->generation);
+    erase(*s);
+  }
+  output_.reply(empty_reply(command.id, "unsubscribe"));
+}
+
+void session_policy::erase(subscription& s) {
+  if (asked_ == s.generation)
+    asked_ = 0;
+  if (&s != &subscriptions_.back())
+    s = std::move(subscriptions_.back());
+  subscriptions_.pop_back();
+}
+
+void session_policy::resubscribe(subscription& s) {
+  output_.reply(unsubscribe_push(s.table, client_unsubscribe::insufficient_state, "insufficient state"));
+  publishers_.unsubscribe(s.table, s.generation);
+  erase(s);
+}
+
+// --- publishers
+
+void session_policy::on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply, std::int64_t now_ms) {
+  auto* s = find(table);
+  if (!s || s->generation != generation || s->is != stage::asking)
+    return;
+  if (reply.code != 0)
+    output_.reply(error_reply(s->command, reply.code, reply.message, reply.temporary));
+  else
+    output_.reply(subscribe_reply_text(s->command, reply.body));
+  if (!reply.live) {
+    erase(*s);
+    return;
+  }
+  s->is = stage::live;
+  s->cursor = reply.at;
+  s->lagging = reply.more;
+  ask_next(now_ms);
+}
+
+void session_policy::on_fan_out(const std::string& table, const table::fan_out& changes, std::int64_t now_ms) {
+  auto* s = find(table);
+  if (!s || s->is != stage::live || changes.to <= s->cursor || s->lagging)
+    return;
+  if (changes.from != s->cursor) { // one was lost on the way
+    s->lagging = true;
+    ask_next(now_ms);
+  } else if (!changes.frame || output_.push(changes.frame)) {
+    s->cursor = changes.to;
+  } else {
+    s->lagging = true;
+    busy_ = true;
+  }
+}
+
+void session_policy::on_caught_up(const std::string& table, std::uint32_t generation, const table::catch_up_reply& reply,
+                                  std::int64_t now_ms) {
+  if (asked_ != generation)
+    return; // ended, or asked once more since
+  asked_ = 0;
+  auto* s = find(table);
+  if (s && s->generation == generation && s->lagging) {
+    if (reply.gone) {
+      resubscribe(*s);
+    } else if (reply.part.from == s->cursor) {
+      if (!reply.part.frame || output_.push(reply.part.frame)) {
+        s->cursor = reply.part.to;
+        s->lagging = reply.more;
+      } else {
+        busy_ = true;
+      }
+    }
+  }
+  ask_next(now_ms);
+}
+
+void session_policy::on_reset(const std::string& table) {
+  if (auto* s = find(table); s && s->is == stage::live)
+    resubscribe(*s);
+}
+
+void session_policy::ask_next(std::int64_t now_ms) {
+  if (asked_ != 0 || busy_ || closed_)
+    return;
+  for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
+    const auto index = (turn_ + i) % subscriptions_.size();
+    const auto& s = subscriptions_[index];
+    if (!s.lagging)
+      continue;
+    turn_ = index + 1;
+    asked_ = s.generation;
+    asked_ms_ = now_ms;
+    publishers_.catch_up(s.table, s.generation, s.cursor);
+    return;
+  }
+}
+
+// --- the socket and time
+
+void session_policy::on_writable(std::int64_t now_ms) {
+  busy_ = false;
+  pong_due_ms_ = now_ms + limits_.pong_ms; // a ping may have waited behind what is written now
+  ask_next(now_ms);
+}
+
+void session_policy::on_tick(std::int64_t now_ms) {
+  if (closed_)
+    return;
+  if (!connected_) {
+    if (now_ms - opened_ms_ >= limits_.connect_ms)
+      close(client_close::stale, "no connect in time");
+    return;
+  }
+  const auto stalled = output_.stalled_ms();
+  if (stalled >= limits_.stall_ms) {
+    close(client_close::slow, "slow");
+    return;
+  }
+  if (pinged_) {
+    if (busy_ || stalled > 0)
+      pong_due_ms_ = now_ms + limits_.pong_ms;
+    else if (now_ms >= pong_due_ms_) {
+      close(client_close::no_pong, "no pong");
+      return;
+    }
+  }
+  if (now_ms >= ping_due_ms_) {
+    if (!pinged_) {
+      output_.reply("{}");
+      pinged_ = true;
+      pong_due_ms_ = now_ms + limits_.pong_ms;
+    }
+    ping_due_ms_ = now_ms + limits_.ping_ms;
+  }
+  // A publisher that never answers (it was started anew) must not leave the client waiting.
+  if (asked_ != 0 && now_ms - asked_ms_ >= limits_.answer_ms)
+    asked_ = 0;
+  for (std::size_t i = subscriptions_.size(); i-- > 0;) {
+    auto& s = subscriptions_[i];
+    if (s.is != stage::asking || now_ms - s.asked_ms < limits_.answer_ms)
+      continue;
+    output_.reply(error_reply(s.command, client_error::internal, "the table does not answer yet", true));
+    publishers_.unsubscribe(s.table, s.generation);
+    erase(s);
+  }
+  ask_next(now_ms);
+}
+
+void session_policy::end_all() {
+  closed_ = true;
+  for (const auto& s : subscriptions_)
+    publishers_.unsubscribe(s.table, s.generation);
+  subscriptions_.clear();
+  asked_ = 0;
+}
+
+void session_policy::on_closed() { end_all(); }
+
+void session_policy::shut_down() {
+  if (!closed_)
+    close(client_close::shutdown, "shutdown");
+}
+
+void session_policy::close(std::uint16_t code, std::string_view reason) {
+  end_all();
+  output_.close(code, reason);
+}
+
+} // namespace weir::http
