@@ -158,7 +158,7 @@ void checker::kafka_property(const member& m, const spot& s, void* conf) {
     value = secret(s);
   if (!value)
     return;
-  // librdkafka knows best what it takes. Its message is not repeated: it quotes the value.
+  // librdkafka knows best what it takes. Its message about a value is not repeated: it quotes the value.
   char message[256];
   switch (rd_kafka_conf_set(static_cast<rd_kafka_conf_t*>(conf), m.name.c_str(), value->c_str(), message, sizeof message)) {
   case RD_KAFKA_CONF_OK:
@@ -170,6 +170,8 @@ void checker::kafka_property(const member& m, const spot& s, void* conf) {
     return report_name(m, s.pointer, fmt::format("librdkafka has no property '{}'", m.name), near(m.name, views, "its CONFIGURATION.md lists all"));
   }
   case RD_KAFKA_CONF_INVALID:
+    if (contains(message, "not supported"))
+      return report_name(m, s.pointer, fmt::format("this build of librdkafka does not support '{}'", m.name));
     return report(s, fmt::format("librdkafka refuses this value of '{}'", m.name), "its CONFIGURATION.md lists what is allowed");
   }
 }

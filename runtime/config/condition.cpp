@@ -5,7 +5,9 @@
 #include "runtime/config/values.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +18,20 @@ namespace config {
 namespace {
 
 constexpr int alternatives_depth_limit = 8;
+
+struct other_sign {
+  std::string_view written, meant;
+};
+
+// Signs and words that edit distance would not lead to the right operator.
+constexpr std::array other_signs{other_sign{"ge", "gte"}, other_sign{"le", "lte"},  other_sign{"=", "eq"},  other_sign{"==", "eq"},
+                                 other_sign{"!=", "ne"},  other_sign{"neq", "ne"},  other_sign{">", "gt"},  other_sign{">=", "gte"},
+                                 other_sign{"<", "lt"},   other_sign{"<=", "lte"},  other_sign{"not", "ne"}, other_sign{"starts_with", "prefix"}};
+
+std::optional<std::string_view> operator_near(std::string_view written) {
+  const auto* other = std::find_if(other_signs.begin(), other_signs.end(), [&](const other_sign& o) { return o.written == written; });
+  return other == other_signs.end() ? nearest(written, comparisons) : std::optional(other->meant);
+}
 
 std::optional<comparison> comparison_of(std::string_view name) {
   const auto* found = std::find(std::begin(comparisons), std::end(comparisons), name);
@@ -137,7 +153,7 @@ void condition_reader::tests(member& m, const std::string& pointer, condition& o
 void condition_reader::operation(const std::string& field, member& m, const std::string& pointer, condition& out) {
   const auto op = comparison_of(m.name);
   if (!op) {
-    const auto near = nearest(m.name, comparisons);
+    const auto near = operator_near(m.name);
     return fault(m, pointer, fmt::format("unknown operator '{}'", m.name),
                  near ? fmt::format("did you mean '{}'?", *near) : fmt::format("there are: {}", fmt::join(comparisons, " ")));
   }

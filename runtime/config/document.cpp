@@ -17,7 +17,7 @@ using json = nlohmann::json;
 // value tokens in turn.
 struct token {
   std::size_t begin = 0;
-  char kind = 0; // '{' '}' '[' ']' ',' ':' '"' or 'w' for a word (number, literal, or nonsense)
+  char kind = 0; // '{' '}' '[' ']' ',' ':' '"', 'w' for a word (number, literal, or nonsense), 'c' for a comment without its end
 };
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -40,6 +40,8 @@ std::vector<token> tokens_of(std::string_view text, bool comments) {
       at = std::min(text.find_first_of("\r\n", at), text.size());
     } else if (comments && text.substr(at, 2) == "/*") {
       const auto end = text.find("*/", at + 2);
+      if (end == std::string_view::npos)
+        out.push_back({at, 'c'});
       at = end == std::string_view::npos ? text.size() : end + 2;
     } else if (c == '"') {
       out.push_back({at, '"'});
@@ -130,7 +132,7 @@ public:
     const std::string_view message = e.what();
     if (message.find("number overflow") != std::string_view::npos) {
       report(lines_.at(start_before(byte)), path(), "a number beyond the range of a double", "");
-    } else if (message.find("end of input") != std::string_view::npos) {
+    } else if (message.find("unexpected end of input") != std::string_view::npos) {
       at_end();
     } else {
       const auto start = start_before(byte);
@@ -241,7 +243,7 @@ private:
       return "strings and names stand in double quotes";
     if (start < text_.size() && text_[start] == '#')
       return "comments begin with // or stand between /* and */";
-    if (has("expected string literal") || has("while parsing object key"))
+    if (has("; expected string literal") || has("while parsing object key"))
       return "names stand in double quotes";
     if (has("missing closing quote") || has("control character"))
       return "is a '\"' missing at the end of the string? (write \\n for a new line)";

@@ -62,7 +62,8 @@ void checker::table_source(const table_config& t) {
   const auto& j = job->second;
   // Where the job names a table that is unknown, or not its own, that is the fault, and said there.
   const bool own = j.write_table.empty() || (out_.tables.contains(j.write_table) && out_.tables.at(j.write_table).from == t.from);
-  if (j.write_table != t.name && own)
+  const bool nowhere = j.write_table.empty() && j.write_topic.empty();
+  if (j.write_table != t.name && own && !nowhere)
     report(spot, fmt::format("the job '{}' does not write this table", name),
            j.write_table.empty() ? fmt::format("add \"table\": \"{}\" to the job's 'write'", t.name)
                                  : fmt::format("it writes '{}', and a job writes one table", j.write_table));
@@ -83,8 +84,8 @@ void checker::job_tables(const job_config& j) {
     const auto table = out_.tables.find(j.write_table);
     if (table == out_.tables.end())
       report(at->second, fmt::format("unknown table '{}'", j.write_table), near(j.write_table, names(out_.tables), "add it under 'tables'"));
-    else if (table->second.from != "job:" + j.name && seen_.contains({"tables", j.write_table, "from"}) &&
-             (!table->second.from_job() || out_.jobs.contains(table->second.from.substr(4))))
+    else if (table->second.from != "job:" + j.name &&
+             (out_.sources.contains(table->second.from) || (table->second.from_job() && out_.jobs.contains(table->second.from.substr(4)))))
       report(at->second, fmt::format("the table '{}' is written by '{}', not by this job", j.write_table, table->second.from),
              fmt::format("say \"from\": \"job:{}\" in that table, or write another one", j.name));
   }
@@ -158,7 +159,9 @@ void checker::job_cycles() {
 }
 
 void checker::node_rules() {
-  if (const auto url = seen_.find({"redis", "", "url"}); url != seen_.end() && out_.kafka.embedded() && !out_.redis.embedded() && !out_.redis.url.empty())
+  // Where the brokers were not understood, nothing is known about them.
+  const bool known = std::none_of(problems_.begin(), problems_.end(), [](const problem& p) { return p.pointer == "/kafka" || p.pointer == "/kafka/brokers"; });
+  if (const auto url = seen_.find({"redis", "", "url"}); known && url != seen_.end() && out_.kafka.embedded() && !out_.redis.embedded() && !out_.redis.url.empty())
     report(url->second, "an embedded broker with an external Redis: the broker's offsets start again with each run, and Redis would keep the old ones",
            "name your brokers in kafka.brokers, or say \"embedded\" here too");
 }
