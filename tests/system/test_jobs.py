@@ -57,7 +57,7 @@ def test_a_job_by_interval_reads_its_window(kraft, redis_server, weir_node):
     now = int(time.time() * 1000)
 
     def reading(i, age_ms, site):
-        return Record(f"k{i}".encode(), f'{{"machine":"m{i}","site":"{site}","cpu":95,"bytes":1,"ts":{now - age_ms},"p":{i % 2},"i":{i}}}'.encode(), i % 2, now)
+        return Record(f"k{i}".encode(), f'{{"machine":"m{i}","site":"{site}","cpu":97,"bytes":1,"ts":{now - age_ms},"p":{i % 2},"i":{i}}}'.encode(), i % 2, now)
 
     kraft.produce(topic, [reading(i, 120_000, "old") for i in range(20)] + [reading(i, 10_000 if i % 2 else 100, "new") for i in range(30)])
     wait_for(lambda: node.rows("recent").get("new") == {"n": 30}, 30, lambda: f"the window to be reduced: {node.rows('recent')}")

@@ -15,7 +15,7 @@ SELECT = {"machine": "/machine", "cpu": "/cpu", "temp": "/sensors/temp"}
 
 
 def hot(value: dict) -> bool:
-    return value["cpu"] >= 90
+    return value["cpu"] >= 96
 
 
 def topology(kafka: str, redis_url: str, topic: str, dead: str | None = None, **more) -> dict:
@@ -28,7 +28,7 @@ def topology(kafka: str, redis_url: str, topic: str, dead: str | None = None, **
             "machines": {"from": "readings", "kind": "latest"},
             "sites": {"from": "readings", "kind": "latest", "key": "/site", "select": SELECT, "where": {"/cpu": {"lt": 50}}},
             "totals": {"from": "readings", "kind": "aggregate", "key": "/site", "fields": TOTALS},
-            "hot": {"from": "readings", "kind": "log", "time": "/ts", "where": {"/cpu": {"gte": 90}}, "keep": {"count": 1_000_000}},
+            "hot": {"from": "readings", "kind": "log", "time": "/ts", "where": {"/cpu": {"gte": 96}}, "keep": {"count": 1_000_000}},
         },
         **more,
     }
