@@ -6,6 +6,11 @@
 #include <pthread.h>
 
 namespace weir {
+namespace {
+
+constexpr int most_of_a_round = 4096;
+
+} // namespace
 
 reactor::reactor(std::string name) : name_(std::move(name)) {}
 
@@ -78,7 +83,9 @@ void reactor::run() {
       if (context_.run_one() == 0)
         break;
     }
-    context_.poll();
+    // A bound, so that the round ends though events keep coming.
+    for (int ran = 0; ran < most_of_a_round && context_.poll_one() > 0; ++ran) {
+    }
     finish_round();
   }
 }

@@ -300,7 +300,8 @@ private:
         return;
       code = stream.reason().code;
       reason.assign(stream.reason().reason.data(), stream.reason().reason.size());
-      if (failed == websocket::error::closed)
+      // A server in a hurry may be gone before our half of the closing handshake reaches it; its reason counts all the same.
+      if (failed == websocket::error::closed || code != 0)
         ended = error{ec::stopped, fmt::format("the server closed the connection: {} {}", code, reason)};
       else
         ended = error{ec::io, "the connection was lost: " + failed.message()};

@@ -94,13 +94,12 @@ private:
 
   void arm(std::uint64_t ms) {
     deadline_.expires_after(std::chrono::milliseconds(ms));
-    deadline_.async_wait([weak = weak_from_this()](error_code cancelled) {
-      const auto alive = weak.lock();
-      auto* self = static_cast<http_connection*>(alive.get());
+    // The deadline keeps the connection: while a request is being handled nothing else does.
+    deadline_.async_wait(bound([](http_connection& c, error_code cancelled) {
       // Expired but re-armed before this ran: not ours any more.
-      if (!cancelled && self && self->deadline_.expiry() <= clock::now())
-        self->on_deadline();
-    });
+      if (!cancelled && c.deadline_.expiry() <= clock::now())
+        c.on_deadline();
+    }));
   }
 
   void on_deadline() {

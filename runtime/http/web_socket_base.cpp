@@ -10,6 +10,8 @@ namespace {
 
 // From a close frame to the end of the socket.
 constexpr std::uint32_t closing_ms = 5'000;
+// From the end of the closing handshake to the end of the socket.
+constexpr std::uint32_t lingering_ms = 1'000;
 
 } // namespace
 
@@ -84,6 +86,11 @@ void web_socket_base::make_dirty() {
 void web_socket_base::seal() {
   sealed_ = true;
   arm_deadline(closing_ms);
+}
+
+void web_socket_base::shorten_closing() {
+  if (!dead_)
+    arm_deadline(lingering_ms);
 }
 
 void web_socket_base::arm_deadline(std::uint32_t ms) {

@@ -38,6 +38,8 @@ public:
   bool has_reply_room() const { return dead_ || outbox_.reply_bytes() <= outbox::reply_bytes_bound; }
   bool is_written() const { return dead_ || outbox_.empty(); }
   void wait_reply_room(std::unique_ptr<waiter> w) { room_waiter_ = std::move(w); }
+  // Both close frames are exchanged: only the end of the connection is awaited.
+  void shorten_closing();
   void wait_written(std::unique_ptr<waiter> w) { written_waiter_ = std::move(w); }
 
 protected:

@@ -92,7 +92,10 @@ void teardown_stream(tls_stream& s, auto handler) { s.async_shutdown(std::move(h
 // Found by the WebSocket stream when a closing handshake is over: the last bytes are still in the outbox then.
 template <class Stream, class Handler>
 void async_teardown(beast::role_type, outbox_layer<Stream>& layer, Handler&& handler) {
-  auto go_on = [&layer, h = std::forward<Handler>(handler)]() mutable { teardown_stream(layer.next_layer(), std::move(h)); };
+  auto go_on = [&layer, h = std::forward<Handler>(handler)]() mutable {
+    layer.owner().shorten_closing();
+    teardown_stream(layer.next_layer(), std::move(h));
+  };
   if (layer.owner().is_written())
     go_on();
   else
