@@ -84,7 +84,7 @@ try {
     change = await until(`a change in ${name}`, async () => {
       const now = await cells();
       for (const [key, values] of Object.entries(now)) {
-        const at = values.findIndex((value, i) => before[key]?.[i] !== undefined && before[key][i] !== value);
+        const at = values.findIndex((value, i) => !/^\d\d:\d\d:/.test(value) && before[key]?.[i] !== undefined && before[key][i] !== value);
         if (at >= 0) return { table: name, key, column: at, before: before[key][at], after: values[at] };
       }
       return null;

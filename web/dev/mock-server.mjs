@@ -74,7 +74,7 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200 } = {}) {
   const walk = (x, step, low, high) => Math.min(high, Math.max(low, x + (Math.random() - 0.5) * 2 * step));
   const record = (key, data) => {
     metrics.set(key, data);
-    history.append(data);
+    if (data.kind === 'cpu') history.append(data);
     state.records++;
     state.positions[key.length % 4]++;
     const c = counts.get(data.kind) ?? { records: 0, last_ts: 0, busiest: 0 };
@@ -89,17 +89,17 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200 } = {}) {
     cpus.forEach((busy, i) => {
       cpus[i] = walk(busy, 9, 1, 99);
       const user = cpus[i] * 0.7;
-      record(`cpu${i}`, { kind: 'cpu', name: `cpu${i}`, ts, busy: round(cpus[i]), user: round(user), system: round(cpus[i] - user), iowait: round(Math.random() * 2) });
+      record(`cpu${i}`, { kind: 'cpu', name: `cpu${i}`, ts, busy: round(cpus[i]), user: round(user), system: round(cpus[i] - user) });
     });
     used = walk(used, 6e7, 3e9, 12e9);
-    record('memory', { kind: 'memory', name: 'memory', ts, used_bytes: Math.round(used), available_bytes: Math.round(16.5e9 - used), total_bytes: 16500000000 });
-    record('net:eth0', { kind: 'net', name: 'eth0', ts, rx_bytes_per_s: Math.round(Math.random() ** 3 * 4e6), tx_bytes_per_s: Math.round(Math.random() ** 3 * 9e5) });
-    record('disk:nvme0n1', { kind: 'disk', name: 'nvme0n1', ts, read_bytes_per_s: Math.round(Math.random() ** 4 * 9e6), written_bytes_per_s: Math.round(Math.random() ** 4 * 4e6) });
+    record('memory', { kind: 'memory', name: 'memory', ts, busy: round(used / 165e6), total_mb: 15735.6, used_mb: round(used / 1048576), available_mb: round((16.5e9 - used) / 1048576), swap_used_mb: 0 });
+    record('net:eth0', { kind: 'net', name: 'eth0', ts, busy: 0, in_bytes_s: Math.round(Math.random() ** 3 * 4e6), out_bytes_s: Math.round(Math.random() ** 3 * 9e5) });
+    record('disk:nvme0n1', { kind: 'disk', name: 'nvme0n1', ts, busy: 1.5, read_bytes_s: Math.round(Math.random() ** 4 * 9e6), write_bytes_s: Math.round(Math.random() ** 4 * 4e6) });
     if (Math.random() < 0.02) state.dead++;
     names.forEach((name, i) => {
-      if (Math.random() < 0.5) processes.set(String(400 + 131 * i), { pid: 400 + 131 * i, name, cpu: round(Math.random() ** 3 * 60), rss_bytes: Math.round((1 + i) * 3.1e7 + Math.random() * 1e6), threads: 1 + ((i * 7) % 23), state: Math.random() < 0.1 ? 'R' : 'S' });
+      if (Math.random() < 0.5) processes.set(String(400 + 131 * i), { pid: 400 + 131 * i, name, cpu: round(Math.random() ** 3 * 60), rss_mb: round((1 + i) * 31 + Math.random()), ts });
     });
-    if (Math.random() < 0.15) processes.set('9999', { pid: 9999, name: 'cc1plus', cpu: round(80 + Math.random() * 20), rss_bytes: 4.1e8, threads: 1, state: 'R' });
+    if (Math.random() < 0.15) processes.set('9999', { pid: 9999, name: 'cc1plus', cpu: round(80 + Math.random() * 20), rss_mb: 410.2, ts });
     else if (Math.random() < 0.1) processes.remove('9999');
     if (fleet) for (let i = 0; i < 200; i++) {
       const n = Math.floor(Math.random() * rows);
@@ -117,7 +117,7 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200 } = {}) {
       per.set(data.name, p);
     }
     for (const [name, p] of per) cpuMinute.set(name, { n: p.n, busy_avg: round(p.sum / p.n, 2), busy_max: p.max });
-    state.runs.unshift({ number: ++runs, status: runs % 11 === 7 ? 'FAILED' : 'COMPLETED', started: begun - 3, ended: Date.now() + 4, duration_ms: 7 + (runs % 5), read: history.entries.length, written: per.size, message: runs % 11 === 7 ? 'redis: connection lost' : '' });
+    state.runs.unshift({ run: ++runs, status: runs % 11 === 7 ? 'FAILED' : 'COMPLETED', started: begun - 3, ended: Date.now() + 4, duration_ms: 7 + (runs % 5), read: history.entries.length, written: per.size, message: runs % 11 === 7 ? 'redis: connection lost' : '' });
     state.runs.length = Math.min(state.runs.length, 20);
     return state.runs[0];
   };
@@ -139,19 +139,19 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200 } = {}) {
       const t = tables.get(one[1]);
       if (!t) return json(response, 404, { error: { code: 'unknown_table', message: `no table ${one[1]}`, at: '' } });
       const body = { table: t.name, epoch: t.epoch, offset: t.offset };
-      if (t.kind === 'log') body.entries = t.entries.slice(-Number(new URL(request.url, 'http://x').searchParams.get('limit') ?? 100)).map((e) => e.data);
+      if (t.kind === 'log') body.entries = t.entries.slice(-Number(new URL(request.url, 'http://x').searchParams.get('limit') ?? 100)).map((e) => ({ time: e.data.ts, partition: 0, offset: e.offset, value: e.data }));
       else body.rows = Object.fromEntries([...t.rows].map(([k, r]) => [k, r.data]));
       return json(response, 200, body);
     }
     if (path === '/api/v1/jobs') {
       return json(response, 200, { jobs: [
-        { name: 'rollup', every: '10s', running: state.running, last: state.runs[0], next_fire: Math.ceil(Date.now() / 10000) * 10000, runs },
-        { name: 'cleanup', running: false, last: null, next_fire: null, runs: 0 },
+        { name: 'rollup', every: '10000ms', on: '', running: state.running, last: state.runs[0], history: state.runs, next_fire: Math.ceil(Date.now() / 10000) * 10000, runs },
+        { name: 'cleanup', every: '', on: 'demand', running: false, last: null, history: [], next_fire: 0, runs: 0 },
       ] });
     }
     const fire = /^\/api\/v1\/jobs\/([^/]+)\/run$/.exec(path);
     if (fire && request.method === 'POST') {
-      if (fire[1] !== 'rollup') return json(response, 500, { error: { code: 'failed', message: 'the source table is not there', at: '' } });
+      if (fire[1] !== 'rollup') return json(response, 500, { job: fire[1], run: 1, status: 'FAILED', message: 'the table it reads is not there' });
       return setTimeout(() => json(response, 200, run()), 300);
     }
     if (path === '/api/v1/nodes') {

@@ -7,7 +7,7 @@ export interface TableInfo {
   epoch?: string;
 }
 export interface JobRun {
-  number?: number;
+  run?: number;
   status?: string;
   started?: unknown;
   ended?: unknown;
@@ -21,7 +21,8 @@ export interface JobInfo {
   every?: string;
   cron?: string;
   running?: boolean;
-  last?: JobRun | JobRun[] | null;
+  last?: JobRun | null;
+  history?: JobRun[]; // newest first
   next_fire?: unknown;
   runs?: number;
 }
@@ -64,8 +65,9 @@ export async function ask<Answer>(path: string, method = 'GET'): Promise<Answer>
     const response = await fetch(path, { method, signal: abort.signal, cache: 'no-store', headers: { accept: 'application/json' } });
     const body: unknown = await response.json().catch(() => null);
     if (!response.ok) {
-      const error = (body as { error?: { message?: string } } | null)?.error;
-      throw new ApiError(error?.message ?? `the node answered ${response.status}`);
+      // A failed run is told like a good one, with its own message.
+      const said = body as { error?: { message?: string }; message?: string } | null;
+      throw new ApiError(said?.error?.message ?? said?.message ?? `the node answered ${response.status}`);
     }
     return body as Answer;
   } catch (error) {
@@ -109,4 +111,4 @@ export function poll<Answer>(path: string, period: number, good: (answer: Answer
   return () => void once();
 }
 
-export const runsOf = (job: JobInfo): JobRun[] => (Array.isArray(job.last) ? job.last : job.last ? [job.last] : []);
+export const runsOf = (job: JobInfo): JobRun[] => job.history ?? (job.last ? [job.last] : []);

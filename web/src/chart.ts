@@ -117,8 +117,9 @@ export class Chart {
     const ink = styleOf('--muted');
     const line = styleOf('--line');
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
-    const tick = (v: number) => (this.unit === 'bytes' ? bytes(v) : this.unit === 'bytes/s' ? `${bytes(v)}/s` : this.unit === 'percent' ? `${v} %` : this.unit === 'ms' ? `${v} ms` : Math.abs(v) >= 10000 ? v.toLocaleString('en', { notation: 'compact' }) : String(Number(v.toPrecision(6))));
-    const binary = this.unit === 'bytes' || this.unit === 'bytes/s';
+    const size = (v: number) => bytes(v).replace(/\.0+ /, ' ');
+    const tick = (v: number) => (this.unit === 'bytes' ? size(v) : this.unit === 'mib' ? size(v * 1048576) : this.unit === 'bytes/s' ? `${size(v)}/s` : this.unit === 'percent' ? `${v} %` : this.unit === 'ms' ? `${v} ms` : Math.abs(v) >= 10000 ? v.toLocaleString('en', { notation: 'compact' }) : String(Number(v.toPrecision(6))));
+    const binary = ['bytes', 'bytes/s', 'mib'].includes(this.unit);
     this.plot = new uPlot({
       width,
       height: this.canvas.clientHeight,

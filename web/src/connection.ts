@@ -175,9 +175,9 @@ export class Connection {
       if (asked) return;
       asked = true;
       // What was there before, then what came meanwhile. The two may overlap by the entries of these milliseconds.
-      void tail(store.name).then((entries) => {
-        const known = new Set(entries.map((entry) => JSON.stringify(entry)));
-        for (const entry of entries) store.append(entry, 0);
+      void tail(store.name, 100).then((entries) => {
+        const known = new Set(entries.map((entry) => JSON.stringify(entry.value)));
+        for (const entry of entries) store.append(entry.value, entry.time);
         for (const data of early ?? []) if (!known.has(JSON.stringify(data))) store.append(data, Date.now());
         early = null;
         store.synced = true;
@@ -234,11 +234,16 @@ export class Connection {
   }
 }
 
-// The newest entries of a log by REST. An entry may be the record itself or {"data": record, ...}.
-async function tail(name: string): Promise<unknown[]> {
+export interface LogEntry {
+  time: number;
+  value: unknown;
+}
+
+// The newest entries of a log by REST, newest last.
+export async function tail(name: string, limit: number): Promise<LogEntry[]> {
   try {
-    const answer = await ask<{ entries?: unknown[] }>(`/api/v1/tables/${encodeURIComponent(name)}?limit=100`);
-    return (answer.entries ?? []).map((entry) => (entry !== null && typeof entry === 'object' && 'data' in entry && 'offset' in entry ? entry.data : entry));
+    const answer = await ask<{ entries?: LogEntry[] }>(`/api/v1/tables/${encodeURIComponent(name)}?limit=${limit}`);
+    return answer.entries ?? [];
   } catch {
     return []; // The live part comes all the same.
   }

@@ -1,9 +1,10 @@
 // Values as people read them. The unit is guessed from the field's name, as in rss_bytes or written_bytes_per_s.
-export type Unit = 'bytes' | 'bytes/s' | 'percent' | 'ms' | 's' | 'time' | 'id' | 'plain';
+export type Unit = 'bytes' | 'bytes/s' | 'mib' | 'percent' | 'ms' | 's' | 'time' | 'id' | 'plain';
 
 export function unitOf(field: string, value?: unknown): Unit {
   const name = field.slice(field.lastIndexOf('.') + 1).toLowerCase();
-  if (/(bytes|bytes_|b)_per_s(ec|econd)?$|bps$/.test(name)) return 'bytes/s';
+  if (/bytes_(per_)?s(ec|econd)?$/.test(name)) return 'bytes/s';
+  if (/(^|_)(mb|mib)$/.test(name)) return 'mib';
   if (/(^|_)bytes$/.test(name)) return 'bytes';
   if (/(^|_)(percent|pct)$/.test(name)) return 'percent';
   if (isTime(name, value)) return 'time';
@@ -74,6 +75,12 @@ export function instant(value: unknown): number | null {
   return null;
 }
 
+// A job's interval: "10000ms" is "10 s"; what is no number of milliseconds stays.
+export function interval(given: string): string {
+  const ms = /^(\d+)ms$/.exec(given);
+  return ms ? duration(Number(ms[1])).replace('.0 s', ' s').replace(' min 0 s', ' min').replace(' h 0 min', ' h') : given;
+}
+
 export function ago(ms: number, now: number): string {
   const past = now - ms;
   return past < 1500 ? 'just now' : `${duration(Math.round(past / 1000) * 1000)} ago`;
@@ -84,6 +91,7 @@ export function number(value: number, unit: Unit, decimals = 2): string {
   switch (unit) {
     case 'bytes': return bytes(value);
     case 'bytes/s': return `${bytes(value)}/s`;
+    case 'mib': return bytes(value * 1048576);
     case 'percent': return `${value.toFixed(1)} %`;
     case 'ms': return duration(value);
     case 's': return duration(value * 1000);

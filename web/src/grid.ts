@@ -106,7 +106,8 @@ export class Grid {
     const longest = Math.min(32, Math.max(8, ...[...this.store.rows.keys()].slice(0, 500).map((key) => key.length)));
     this.widths.replaceChildren(...[longest + 2, ...this.columns.map((c) => Math.min(c.numeric ? 20 : 30, Math.max(6, c.width)))].map((n) => {
       const col = h('col');
-      col.style.width = `calc(${n}ch + 28px)`;
+      // Letters are wider than the digit that `ch` is made of.
+      col.style.width = `calc(${n} * 1.12ch + 30px)`;
       return col;
     }));
     // The buttons stay the same elements, so that focus is not lost to a column that grew.

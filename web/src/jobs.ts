@@ -1,7 +1,7 @@
 // The batch side: what each job does next, how its last runs went, and a button to run it now.
 import { announce, attribute, h, sync, text } from './dom';
 import { ask, runsOf, type JobInfo, type JobRun } from './api';
-import { ago, clock, count, duration, instant } from './format';
+import { ago, clock, count, duration, instant, interval } from './format';
 
 const runsKept = 12;
 
@@ -29,7 +29,7 @@ export class JobsView {
     for (const job of jobs) {
       const runs = this.seen.get(job.name) ?? new Map<string, JobRun>();
       this.seen.set(job.name, runs);
-      for (const run of runsOf(job)) runs.set(String(run.number ?? instant(run.started) ?? ''), run);
+      for (const run of runsOf(job)) runs.set(String(run.run ?? instant(run.started) ?? ''), run);
       const order = [...runs.entries()].sort((a, b) => (instant(b[1].started) ?? 0) - (instant(a[1].started) ?? 0));
       for (const [key] of order.slice(runsKept)) runs.delete(key);
     }
@@ -57,7 +57,7 @@ export class JobsView {
     const find = (selector: string) => element.querySelector(selector) as HTMLElement;
     const now = Date.now();
     const next = instant(job.next_fire);
-    text(find('.trigger'), job.every ? `every ${job.every}` : job.cron ? job.cron : 'on demand');
+    text(find('.trigger'), job.every ? `every ${interval(job.every)}` : job.cron ? job.cron : 'on demand');
     const parts = [`${count(job.runs ?? 0)} ${job.runs === 1 ? 'run' : 'runs'}`];
     if (job.running) parts.push('running');
     else if (next !== null) parts.push(next > now ? `next in ${duration(Math.ceil((next - now) / 1000) * 1000)}` : 'due');
@@ -76,7 +76,7 @@ export class JobsView {
     const runs = [...(this.seen.get(job.name)?.values() ?? [])].sort((a, b) => (instant(b.started) ?? 0) - (instant(a.started) ?? 0));
     find('.scroller').hidden = runs.length === 0;
     find('.empty').hidden = runs.length > 0;
-    sync(find('tbody'), runs, (run) => String(run.number ?? instant(run.started) ?? ''), () => h('tr', {}, h('td', {}, h('span', { class: 'state' })), h('td'), h('td', { class: 'number' }), h('td', { class: 'number' }), h('td', { class: 'number' }), h('td', { class: 'message' })), (row, run) => {
+    sync(find('tbody'), runs, (run) => String(run.run ?? instant(run.started) ?? ''), () => h('tr', {}, h('td', {}, h('span', { class: 'state' })), h('td'), h('td', { class: 'number' }), h('td', { class: 'number' }), h('td', { class: 'number' }), h('td', { class: 'message' })), (row, run) => {
       const cells = row.children;
       const state = row.querySelector('.state') as HTMLElement;
       text(state, (run.status ?? '').toLowerCase());
@@ -94,8 +94,8 @@ export class JobsView {
     this.asked.set(name, { busy: true, result: '', good: true });
     this.draw();
     try {
-      const answer = await ask<JobRun & { run?: JobRun; last?: JobRun }>(`/api/v1/jobs/${encodeURIComponent(name)}/run`, 'POST');
-      const run = answer?.run ?? answer?.last ?? answer ?? {};
+      const answer = await ask<JobRun>(`/api/v1/jobs/${encodeURIComponent(name)}/run`, 'POST');
+      const run = answer ?? {};
       const failed = stateOf(run.status) === 'bad';
       const facts = [run.status ? run.status.toLowerCase() : 'started'];
       if (run.read !== undefined) facts.push(`${count(run.read)} read`);
@@ -104,7 +104,7 @@ export class JobsView {
       if (run.message) facts.push(run.message);
       this.asked.set(name, { busy: false, result: `Run: ${facts.join(', ')}`, good: !failed });
     } catch (error) {
-      this.asked.set(name, { busy: false, result: `Not run: ${error instanceof Error ? error.message : String(error)}`, good: false });
+      this.asked.set(name, { busy: false, result: `Failed: ${error instanceof Error ? error.message : String(error)}`, good: false });
     }
     announce(`${name}: ${this.asked.get(name)?.result ?? ''}`);
     this.draw();

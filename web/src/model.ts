@@ -147,17 +147,18 @@ export const numericFields = (data: Flat): string[] =>
 
 export const shapeOf = (data: Flat): string => numericFields(data).join(' ');
 
+// How telling a field is likely to be, by its name.
 const liked: [RegExp, number][] = [
-  [/(^|[._])(busy|usage|used|utili[sz]ation)/, 60],
-  [/(cpu|load|percent|pct|temp)/, 50],
-  [/per_s(ec|econd)?$|rate|_bps$/, 40],
-  [/bytes|latency|lag|_ms$|avg|mean/, 30],
-  [/(^|_)(n|count|records|total|threads|last|first)|total_/, -20],
+  [/bytes|(^|_)(mb|mib)$/, 65],
+  [/busy|usage|utili[sz]ation|percent|pct|(^|[._])(cpu|temp)/, 60],
+  [/(per_s(ec|econd)?|rate|latency|lag|_ms|load)$/, 50],
 ];
 
 function liking(field: string): number {
-  let score = 10;
-  for (const [pattern, points] of liked) if (pattern.test(field)) score += points;
+  let score = 20;
+  for (const [pattern, points] of liked) if (pattern.test(field)) score = Math.max(score, points);
+  if (/(^|_)(avg|mean|max|min|p\d\d|first|last)$/.test(field)) score -= 25;
+  if (/(^|_)(n|count|records|total|threads|swap)(_|$)/.test(field)) score -= 30;
   return score;
 }
 
@@ -173,17 +174,21 @@ export function suggest(table: string, kind: string, rows: Iterable<Row>): { spe
   }
   const found: { spec: ChartSpec; score: number }[] = [];
   for (const [shape, group] of groups) {
-    const fields = shape.split(' ').sort((a, b) => liking(b) - liking(a));
-    const best = fields[0];
     const sample = group[0];
-    if (!best || !sample) continue;
+    if (!sample) continue;
+    // A field that is zero everywhere says nothing.
+    const telling = (field: string) => liking(field) - (group.every((row) => row.data[field] === 0) ? 30 : 0);
+    const fields = shape.split(' ').sort((a, b) => telling(b) - telling(a));
+    const best = fields[0];
+    if (!best) continue;
     const unit = unitOf(best, sample.data[best]);
-    // One or two rows leave room for the fields that share the best one's unit.
-    const together = group.length <= 2 && unit !== 'plain' ? fields.filter((f) => unitOf(f, sample.data[f]) === unit && !/total/.test(f)).slice(0, 2) : [best];
-    const what = typeof sample.data['kind'] === 'string' ? sample.data['kind'] : typeof sample.data['type'] === 'string' ? sample.data['type'] : group.length === 1 ? sample.key : table;
-    // Rows by process come and go: lines of them say little.
-    const score = liking(best) + (kind === 'latest' ? 20 : 0) - ('pid' in sample.data ? 60 : 0) - (group.length > 64 ? 20 : 0);
-    found.push({ score, spec: { table, title: String(what), keys: null, shape, fields: together.length ? together : [best] } });
+    // Few rows leave room for the fields that share the best one's unit.
+    const mates = unit === 'plain' ? [best] : fields.filter((f) => unitOf(f, sample.data[f]) === unit && !/total|swap/.test(f));
+    const together = mates.slice(0, Math.max(1, Math.min(2, Math.floor(maxSeries / group.length))));
+    const what = typeof sample.data['kind'] === 'string' ? sample.data['kind'] : group.length === 1 ? sample.key : table;
+    // Several rows of one shape, as cores, are what a chart is for; rows by process come and go, lines of them say little.
+    const score = telling(best) + (group.length > 1 && unit === 'plain' ? 15 : 0) + (kind === 'latest' ? 20 : 0) - ('pid' in sample.data ? 60 : 0) - (group.length > 64 ? 20 : 0);
+    found.push({ score, spec: { table, title: what, keys: null, shape, fields: together.length ? together : [best] } });
   }
   return found.sort((a, b) => b.score - a.score);
 }

@@ -1,0 +1,24 @@
+// The SDK of the wanted release over a WebSocket whose end can be forced (`drop`), for Node.js with or without its own WebSocket.
+import WebSocket from 'ws';
+
+const releases = { 5.6: 'centrifuge-56', 5.7: 'centrifuge-57', 5.8: 'centrifuge' };
+
+export async function connectTo(url, { sdk = '5.8', ...rest } = {}) {
+  const name = releases[sdk];
+  if (!name) throw new Error(`no SDK ${sdk}; there are: ${Object.keys(releases).join(' ')}`);
+  const { Centrifuge } = await import(name);
+  let socket = null;
+  class Socket extends WebSocket {
+    constructor(address, protocols) {
+      super(address, protocols);
+      socket = this;
+    }
+  }
+  const client = new Centrifuge(url, { websocket: Socket, name: `sdk-${sdk}`, minReconnectDelay: 50, maxReconnectDelay: 1000, ...rest });
+  // Ends the connection as a broken network does: no close frame, nothing said to the SDK beforehand.
+  return { client, drop: () => socket?.terminate() };
+}
+
+export function subscribeTo(client, table, kind, settings = {}) {
+  return kind === 'map' ? client.newMapSubscription(table, settings) : client.newSubscription(table, { recoverable: true, ...settings });
+}
