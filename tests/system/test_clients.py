@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from harness.fleet import Expected, Sender, by_partition, differences, load, topology
 from harness.raw import RawWebSocket
 from harness.waiting import wait_for
@@ -13,14 +14,15 @@ def small(kraft, redis_server, weir_node, seed, count=30_000, keys=1_000):
     return topic, records, weir_node(topology(kraft.bootstrap, redis_server.url, topic))
 
 
-def test_a_map_subscriber_that_reconnects_ends_with_the_table(kraft, redis_server, weir_node, sdk, proxy, seed):
-    """Told to disconnect and connect again, and cut off by the network, while rows change and go."""
+@pytest.mark.parametrize("release", ["5.6", "5.7", "5.8"])
+def test_a_map_subscriber_that_reconnects_ends_with_the_table(release, kraft, redis_server, weir_node, sdk, proxy, seed):
+    """Told to disconnect and connect again, and cut off by the network, while rows change and go; with each release of the SDK."""
     topic, records, node = small(kraft, redis_server, weir_node, seed)
     between = proxy(node.port)
-    told = sdk(node.websocket, "machines", "map")
-    cut = sdk(f"ws://127.0.0.1:{between.port}/connection/websocket", "machines", "map")
+    told = sdk(node.websocket, "machines", "map", "--sdk", release)
+    cut = sdk(f"ws://127.0.0.1:{between.port}/connection/websocket", "machines", "map", "--sdk", release)
     for client in (told, cut):
-        client.wait_event("subscribed")
+        client.wait_subscribed()
     sender = Sender(kraft, topic, records, 6_000)
     sender.wait_sent(8_000)
     told.say("disconnect")
@@ -44,7 +46,7 @@ def test_a_stream_subscriber_that_reconnects_has_every_entry_in_order(kraft, red
     topic, records, node = small(kraft, redis_server, weir_node, seed)
     between = proxy(node.port)
     client = sdk(f"ws://127.0.0.1:{between.port}/connection/websocket", "hot", "stream")
-    client.wait_event("subscribed")
+    client.wait_subscribed()
     sender = Sender(kraft, topic, records, 6_000)
     for part in (1, 2):
         sender.wait_sent(part * 8_000)
@@ -73,7 +75,7 @@ def test_a_subscriber_survives_a_restart_of_the_node(kraft, redis_server, weir_n
     """Killed and started again on the same port: the SDK finds back by itself and ends with the table."""
     topic, records, node = small(kraft, redis_server, weir_node, seed)
     client = sdk(node.websocket, "totals", "map")
-    client.wait_event("subscribed")
+    client.wait_subscribed()
     sender = Sender(kraft, topic, records, 8_000)
     sender.wait_sent(10_000)
     node.kill()
@@ -91,7 +93,7 @@ def test_a_subscriber_that_does_not_read_holds_up_nobody(kraft, redis_server, we
         assert connection.upgraded == 101
         connection.say({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "machines", "type": 1, "phase": 2, "flag": 1}})
     good = sdk(node.websocket, "machines", "map")
-    good.wait_event("subscribed")
+    good.wait_subscribed()
     before = node.process.memory_mib()
     Sender(kraft, topic, records, 20_000).finish()
     wanted = Expected(records).machines

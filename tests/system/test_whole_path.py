@@ -69,7 +69,7 @@ def test_two_hundred_thousand_records_end_as_their_fold(kafka, redis_server, wei
     machines, sites, totals = (sdk(node.websocket, name, "map") for name in ("machines", "sites", "totals"))
     hot = sdk(node.websocket, "hot", "stream")
     for client in (machines, sites, totals, hot):
-        client.wait_event("subscribed")
+        client.wait_subscribed()
     Sender(kafka, topic, records, 40_000).finish()
     expected = Expected(records)
     assert len(expected.dead) > 1500 and len(expected.machines) > 4000
@@ -123,7 +123,7 @@ def test_a_redis_that_goes_and_comes_back_changes_nothing(how, kraft, redis_serv
     records = list(load.fleet(seed, 60_000, 2_000, garbage=0))
     node = weir_node(topology(kraft.bootstrap, f"redis://127.0.0.1:{between.port}", topic))
     client = sdk(node.websocket, "totals", "map")
-    client.wait_event("subscribed")
+    client.wait_subscribed()
     sender = Sender(kraft, topic, records, 8_000)
     tables = layout(redis_server)
     for part in (1, 2, 3):

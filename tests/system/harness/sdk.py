@@ -45,6 +45,10 @@ class SdkClient:
         wait_for(lambda: len(self.of(name)) >= count, seconds, lambda: f"event {name} of {self.table}, has {self.events[-5:]}")
         return self.of(name)[count - 1]
 
+    # The state of a map is there from its first `sync` on; a stream has none.
+    def wait_subscribed(self, seconds: float = 30) -> None:
+        self.wait_event("sync" if self.kind == "map" else "subscribed", seconds)
+
     def dump(self, seconds: float = 60) -> dict:
         """What the client has now."""
         self.say("dump")
