@@ -85,10 +85,11 @@ result<tcp::socket> connect_tcp(loop& l, const url& u, clock::time_point until) 
   auto resolved = l.complete(
       what, until,
       [&](auto done) {
-        resolver.async_resolve(u.host, std::to_string(u.port), [found, done](error_code failed, tcp::resolver::results_type r) mutable {
-          *found = std::move(r);
-          done(failed);
-        });
+        resolver.async_resolve(u.host, std::to_string(u.port),
+                               [found, done](error_code failed, tcp::resolver::results_type r) mutable {
+                                 *found = std::move(r);
+                                 done(failed);
+                               });
       },
       [&] { resolver.cancel(); });
   if (!resolved)
@@ -107,8 +108,8 @@ result<tcp::socket> connect_tcp(loop& l, const url& u, clock::time_point until) 
   return socket;
 }
 
-result<std::unique_ptr<tls_socket>> connect_tls(loop& l, asio::ssl::context& context, tcp::socket socket, const url& u, const client_options& options,
-                                                clock::time_point until) {
+result<std::unique_ptr<tls_socket>> connect_tls(loop& l, asio::ssl::context& context, tcp::socket socket, const url& u,
+                                                const client_options& options, clock::time_point until) {
   error_code failed;
   if (!options.verify)
     context.set_verify_mode(asio::ssl::verify_none);
@@ -119,7 +120,8 @@ result<std::unique_ptr<tls_socket>> connect_tls(loop& l, asio::ssl::context& con
     else
       context.load_verify_file(options.ca_file, failed);
     if (failed)
-      return fail(ec::io, fmt::format("the certificates of {} can't be read: {}", options.ca_file.empty() ? "the system" : options.ca_file, failed.message()));
+      return fail(ec::io, fmt::format("the certificates of {} can't be read: {}",
+                                      options.ca_file.empty() ? "the system" : options.ca_file, failed.message()));
   }
   auto stream = std::make_unique<tls_socket>(std::move(socket), context);
   if (options.verify)
@@ -145,8 +147,9 @@ void put_headers(Message& m, const client_options& options) {
 }
 
 template <class Stream>
-result<client_response> exchange(loop& l, Stream& stream, const url& u, beast::http::request<beast::http::string_body>& message,
-                                 const client_options& options, clock::time_point until) {
+result<client_response> exchange(loop& l, Stream& stream, const url& u,
+                                 beast::http::request<beast::http::string_body>& message, const client_options& options,
+                                 clock::time_point until) {
   const auto cancel = [&] {
     error_code ignored;
     lowest(stream).close(ignored);
@@ -154,27 +157,32 @@ result<client_response> exchange(loop& l, Stream& stream, const url& u, beast::h
     l.context.poll();
   };
   const auto what = "asking " + place(u);
-  if (auto sent = l.complete(what, until, [&](auto done) { beast::http::async_write(stream, message, done); }, cancel); !sent)
+  if (auto sent = l.complete(
+          what, until, [&](auto done) { beast::http::async_write(stream, message, done); }, cancel);
+      !sent)
     return tl::unexpected(sent.error());
   beast::flat_buffer buffer;
   beast::http::response_parser<beast::http::string_body> parser;
   parser.body_limit(options.body_bytes);
   parser.header_limit(64 << 10);
-  if (auto read = l.complete(what, until, [&](auto done) { beast::http::async_read(stream, buffer, parser, done); }, cancel); !read)
+  if (auto read = l.complete(
+          what, until, [&](auto done) { beast::http::async_read(stream, buffer, parser, done); }, cancel);
+      !read)
     return tl::unexpected(read.error());
   client_response r;
   r.status = parser.get().result_int();
   for (const auto& h : parser.get()) {
     std::string name(h.name_string());
-    std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
     r.headers[std::move(name)] = std::string(h.value());
   }
   r.body = std::move(parser.get().body());
   return r;
 }
 
-result<client_response> ask(beast::http::verb verb, std::string_view text, std::string body, std::chrono::milliseconds deadline,
-                            const client_options& options) {
+result<client_response> ask(beast::http::verb verb, std::string_view text, std::string body,
+                            std::chrono::milliseconds deadline, const client_options& options) {
   const auto until = clock::now() + deadline;
   const auto u = parse_url(text);
   if (!u)
@@ -204,11 +212,13 @@ result<client_response> ask(beast::http::verb verb, std::string_view text, std::
 
 } // namespace
 
-result<client_response> http_get(std::string_view url, std::chrono::milliseconds deadline, const client_options& options) {
+result<client_response> http_get(std::string_view url, std::chrono::milliseconds deadline,
+                                 const client_options& options) {
   return ask(beast::http::verb::get, url, {}, deadline, options);
 }
 
-result<client_response> http_post(std::string_view url, std::string body, std::chrono::milliseconds deadline, const client_options& options) {
+result<client_response> http_post(std::string_view url, std::string body, std::chrono::milliseconds deadline,
+                                  const client_options& options) {
   return ask(beast::http::verb::post, url, std::move(body), deadline, options);
 }
 
@@ -247,8 +257,10 @@ struct ws_link final : ws_client::impl {
     auto done = run->complete(
         "connecting to " + place(u), until,
         [&](auto completion) { stream.async_handshake(answer, place(u), u.target, completion); }, [this] { drop(); });
-    if (!done && done.error().code == ec::io && answer.result_int() != 0 && answer.result() != beast::http::status::switching_protocols)
-      return fail(ec::io, fmt::format("connecting to {}: the server answered {} {}", place(u), answer.result_int(), answer.body()));
+    if (!done && done.error().code == ec::io && answer.result_int() != 0 &&
+        answer.result() != beast::http::status::switching_protocols)
+      return fail(ec::io, fmt::format("connecting to {}: the server answered {} {}", place(u), answer.result_int(),
+                                      answer.body()));
     stream.set_option(websocket::stream_base::decorator([](websocket::request_type&) {}));
     return done;
   }
@@ -259,7 +271,8 @@ struct ws_link final : ws_client::impl {
     stream.text(true);
     const std::string bytes(text);
     return run->complete(
-        "sending", clock::now() + deadline, [&](auto done) { stream.async_write(asio::buffer(bytes), done); }, [this] { drop(); });
+        "sending", clock::now() + deadline, [&](auto done) { stream.async_write(asio::buffer(bytes), done); },
+        [this] { drop(); });
   }
 
   result<std::string> receive(std::chrono::milliseconds deadline) override {
@@ -283,7 +296,8 @@ struct ws_link final : ws_client::impl {
     const auto until = clock::now() + deadline;
     // A pending read takes part in the closing handshake; one that has a message ready is dropped.
     [[maybe_unused]] const auto done = run->complete(
-        "closing", until, [&](auto completion) { stream.async_close(websocket::close_code(with), completion); }, [this] { drop(); });
+        "closing", until, [&](auto completion) { stream.async_close(websocket::close_code(with), completion); },
+        [this] { drop(); });
     if (!ended)
       ended = error{ec::stopped, "closed"};
     drop();
@@ -300,7 +314,8 @@ private:
         return;
       code = stream.reason().code;
       reason.assign(stream.reason().reason.data(), stream.reason().reason.size());
-      // A server in a hurry may be gone before our half of the closing handshake reaches it; its reason counts all the same.
+      // A server in a hurry may be gone before our half of the closing handshake reaches it; its reason counts all the
+      // same.
       if (failed == websocket::error::closed || code != 0)
         ended = error{ec::stopped, fmt::format("the server closed the connection: {} {}", code, reason)};
       else
@@ -324,7 +339,8 @@ ws_client::ws_client(ws_client&&) noexcept = default;
 ws_client& ws_client::operator=(ws_client&&) noexcept = default;
 ws_client::~ws_client() = default;
 
-result<ws_client> ws_client::connect(std::string_view text, std::chrono::milliseconds deadline, const client_options& options) {
+result<ws_client> ws_client::connect(std::string_view text, std::chrono::milliseconds deadline,
+                                     const client_options& options) {
   const auto until = clock::now() + deadline;
   const auto u = parse_url(text);
   if (!u)
@@ -339,7 +355,8 @@ result<ws_client> ws_client::connect(std::string_view text, std::chrono::millise
     return ws_client(std::move(link));
   };
   if (!u->tls())
-    return finish(std::make_unique<ws_link<tcp::socket>>(nullptr, std::move(l), std::make_unique<tcp::socket>(std::move(*socket))));
+    return finish(std::make_unique<ws_link<tcp::socket>>(nullptr, std::move(l),
+                                                         std::make_unique<tcp::socket>(std::move(*socket))));
   auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
   auto stream = connect_tls(*l, *tls, std::move(*socket), *u, options, until);
   if (!stream)
@@ -347,7 +364,9 @@ result<ws_client> ws_client::connect(std::string_view text, std::chrono::millise
   return finish(std::make_unique<ws_link<tls_socket>>(std::move(tls), std::move(l), std::move(*stream)));
 }
 
-result<void> ws_client::send(std::string_view text, std::chrono::milliseconds deadline) { return impl_->send(text, deadline); }
+result<void> ws_client::send(std::string_view text, std::chrono::milliseconds deadline) {
+  return impl_->send(text, deadline);
+}
 result<std::string> ws_client::receive(std::chrono::milliseconds deadline) { return impl_->receive(deadline); }
 void ws_client::close(std::uint16_t code, std::chrono::milliseconds deadline) { impl_->close(code, deadline); }
 std::uint16_t ws_client::close_code() const { return impl_->code; }

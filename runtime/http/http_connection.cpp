@@ -1,8 +1,9 @@
-// One connection while it speaks HTTP/1.1: reads requests one after the other, has them answered, hands WebSockets over.
+// One connection while it speaks HTTP/1.1: reads requests one after the other, has them answered, hands WebSockets
+// over.
 //
-// Each phase has one deadline: the TLS handshake and a request's whole head `handshake_ms` (a client that drips bytes gains nothing),
-// its body and its answer `request_ms`, the wait for the next one `idle_ms`. Bytes of a next request that come early wait in the
-// kernel and in a buffer of bounded size until the present one is answered.
+// Each phase has one deadline: the TLS handshake and a request's whole head `handshake_ms` (a client that drips bytes
+// gains nothing), its body and its answer `request_ms`, the wait for the next one `idle_ms`. Bytes of a next request
+// that come early wait in the kernel and in a buffer of bounded size until the present one is answered.
 #include "runtime/core/log.hpp"
 #include "runtime/http/shard.hpp"
 #include "runtime/http/uri.hpp"
@@ -42,8 +43,9 @@ template <class Stream>
 class http_connection final : public connection {
 public:
   http_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, peer_info peer, bool refuse)
-      : shard_(std::move(home)), stream_(std::move(stream)), counted_(slot(shard_->common, refuse)), peer_(std::move(peer)), listed_(shard_, this),
-        deadline_(shard_->home.context()), buffer_(shard_->common->limits.header_bytes + buffer_beyond_head), refuse_(refuse) {}
+      : shard_(std::move(home)), stream_(std::move(stream)), counted_(slot(shard_->common, refuse)),
+        peer_(std::move(peer)), listed_(shard_, this), deadline_(shard_->home.context()),
+        buffer_(shard_->common->limits.header_bytes + buffer_beyond_head), refuse_(refuse) {}
 
   void start() {
     if constexpr (std::is_same_v<Stream, tls_stream>) {
@@ -112,7 +114,8 @@ private:
       return;
     case phase::handling: {
       ++request_number_;
-      respond(error_response(504, to_string(ec::timeout), "no answer in time", view_of(parser_->get().target())), false);
+      respond(error_response(504, to_string(ec::timeout), "no answer in time", view_of(parser_->get().target())),
+              false);
       return;
     }
     case phase::handshake:
@@ -135,7 +138,8 @@ private:
     }
     phase_ = phase::idle;
     arm(first ? limits().handshake_ms : limits().idle_ms);
-    stream_->async_read_some(buffer_.prepare(1024), bound([first](http_connection& c, error_code failed, std::size_t n) {
+    stream_->async_read_some(buffer_.prepare(1024),
+                             bound([first](http_connection& c, error_code failed, std::size_t n) {
                                if (failed) {
                                  c.kill();
                                  return;
@@ -149,7 +153,8 @@ private:
     phase_ = phase::head;
     if (!first) // the first one's time runs since the connection began
       arm(limits().handshake_ms);
-    beast::http::async_read_header(*stream_, buffer_, *parser_, bound([](http_connection& c, error_code failed, std::size_t) {
+    beast::http::async_read_header(*stream_, buffer_, *parser_,
+                                   bound([](http_connection& c, error_code failed, std::size_t) {
                                      if (failed)
                                        c.refuse_read(failed);
                                      else
@@ -157,16 +162,22 @@ private:
                                    }));
   }
 
-  // What could not be read gets an answer if it is the client's fault, and its connection ends: where its next request begins is unknown.
+  // What could not be read gets an answer if it is the client's fault, and its connection ends: where its next request
+  // begins is unknown.
   void refuse_read(error_code failed) {
     using beast::http::error;
     const auto bad = to_string(ec::bad_argument);
     if (timed_out_) {
       respond(error_response(408, to_string(ec::timeout), "the request did not arrive in time"), false);
     } else if (failed == error::header_limit || failed == error::buffer_overflow) {
-      respond(error_response(431, bad, "the request's headers are larger than " + std::to_string(limits().header_bytes) + " bytes"), false);
+      respond(
+          error_response(431, bad,
+                         "the request's headers are larger than " + std::to_string(limits().header_bytes) + " bytes"),
+          false);
     } else if (failed == error::body_limit) {
-      respond(error_response(413, bad, "the request's body is larger than " + std::to_string(limits().body_bytes) + " bytes"), false);
+      respond(error_response(413, bad,
+                             "the request's body is larger than " + std::to_string(limits().body_bytes) + " bytes"),
+              false);
     } else if (failed == error::end_of_stream) {
       kill();
     } else if (failed.category() == beast::http::make_error_code(error::bad_method).category()) {
@@ -178,8 +189,8 @@ private:
 
   void on_head() {
     const auto& head = parser_->get();
-    const auto refuse = [&](unsigned status, std::string_view message, std::vector<std::pair<std::string, std::string>> headers = {},
-                            ec code = ec::bad_argument) {
+    const auto refuse = [&](unsigned status, std::string_view message,
+                            std::vector<std::pair<std::string, std::string>> headers = {}, ec code = ec::bad_argument) {
       auto r = error_response(status, to_string(code), message, view_of(head.target()));
       r.headers = std::move(headers);
       respond(std::move(r), false);
@@ -219,7 +230,8 @@ private:
       if (!upgrades)
         return refuse(426, "this path speaks WebSocket", {{"Upgrade", "websocket"}, {"Connection", "upgrade, close"}});
       if (auto version = head[field::sec_websocket_version]; version != "13")
-        return refuse(426, "WebSocket version 13 is wanted", {{"Upgrade", "websocket"}, {"Connection", "upgrade, close"}, {"Sec-WebSocket-Version", "13"}});
+        return refuse(426, "WebSocket version 13 is wanted",
+                      {{"Upgrade", "websocket"}, {"Connection", "upgrade, close"}, {"Sec-WebSocket-Version", "13"}});
       const auto key = view_of(head[field::sec_websocket_key]);
       if (verb != "GET" || head.version() < 11 || key.size() != 24 || !key.ends_with("=="))
         return refuse(400, "not a WebSocket handshake: GET, HTTP/1.1 and a Sec-WebSocket-Key of 16 bytes are wanted");
@@ -243,7 +255,8 @@ private:
 
   bool wants_web_socket() const {
     const auto& head = parser_->get();
-    return beast::http::token_list(head[field::upgrade]).exists("websocket") && beast::http::token_list(head[field::connection]).exists("upgrade");
+    return beast::http::token_list(head[field::upgrade]).exists("websocket") &&
+           beast::http::token_list(head[field::connection]).exists("upgrade");
   }
 
   void say_continue() {
@@ -251,11 +264,11 @@ private:
     arm(limits().request_ms);
     head_ = "HTTP/1.1 100 Continue\r\n\r\n";
     asio::async_write(*stream_, asio::buffer(head_), bound([](http_connection& c, error_code failed, std::size_t) {
-                        if (failed)
-                          c.kill();
-                        else
-                          c.read_body();
-                      }));
+      if (failed)
+        c.kill();
+      else
+        c.read_body();
+    }));
   }
 
   void read_body() {
@@ -266,11 +279,11 @@ private:
     phase_ = phase::body;
     arm(limits().request_ms);
     beast::http::async_read(*stream_, buffer_, *parser_, bound([](http_connection& c, error_code failed, std::size_t) {
-                              if (failed)
-                                c.refuse_read(failed);
-                              else
-                                c.dispatch();
-                            }));
+      if (failed)
+        c.refuse_read(failed);
+      else
+        c.dispatch();
+    }));
   }
 
   // ---- answering
@@ -284,7 +297,8 @@ private:
     r.query = std::move(target_->query);
     for (const auto& h : message) {
       std::string name(h.name_string());
-      std::ranges::transform(name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      std::ranges::transform(name, name.begin(),
+                             [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
       auto& value = r.headers[std::move(name)];
       if (!value.empty())
         value += ", ";
@@ -334,19 +348,20 @@ private:
       shard_->common->handlers.answered(r.status);
     const std::array<asio::const_buffer, 2> parts{asio::buffer(head_), asio::buffer(body_)};
     asio::async_write(*stream_, parts, bound([keep_alive](http_connection& c, error_code failed, std::size_t) {
-                        std::string().swap(c.body_);
-                        if (failed)
-                          c.kill();
-                        else if (!keep_alive)
-                          c.linger();
-                        else if (c.finishing_)
-                          c.kill();
-                        else
-                          c.next_request(false);
-                      }));
+      std::string().swap(c.body_);
+      if (failed)
+        c.kill();
+      else if (!keep_alive)
+        c.linger();
+      else if (c.finishing_)
+        c.kill();
+      else
+        c.next_request(false);
+    }));
   }
 
-  // Lets the answer reach a client that is still sending: closing at once would reset the connection, and the answer with it.
+  // Lets the answer reach a client that is still sending: closing at once would reset the connection, and the answer
+  // with it.
   void linger() {
     phase_ = phase::lingering;
     arm(lingering_ms);
@@ -376,7 +391,8 @@ private:
   void upgrade() {
     phase_ = phase::done;
     deadline_.cancel();
-    accept_web_socket<Stream>(shard_, std::move(stream_), beast::buffers_to_string(buffer_.data()), parser_->release(), std::move(*counted_), peer_);
+    accept_web_socket<Stream>(shard_, std::move(stream_), beast::buffers_to_string(buffer_.data()), parser_->release(),
+                              std::move(*counted_), peer_);
   }
 
   std::shared_ptr<shard> shard_;

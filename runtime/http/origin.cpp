@@ -92,7 +92,9 @@ std::optional<web_origin> parse_origin(std::string_view text) {
   web_origin o;
   o.scheme = text.substr(0, colon);
   std::ranges::transform(o.scheme, o.scheme.begin(), lower);
-  if (!std::ranges::all_of(o.scheme, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'; }))
+  if (!std::ranges::all_of(o.scheme, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+      }))
     return {};
   const auto at = parse_authority(text.substr(colon + 3));
   if (!at)
@@ -113,12 +115,14 @@ origin_policy::origin_policy(const std::vector<std::string>& allowed, bool tls, 
   }
 }
 
-std::optional<std::string> origin_policy::refuse_origin(std::optional<std::string_view> origin, std::string_view host) const {
+std::optional<std::string> origin_policy::refuse_origin(std::optional<std::string_view> origin,
+                                                        std::string_view host) const {
   if (!origin)
     return {};
   const auto from = parse_origin(*origin);
   if (!from)
-    return "the page has no origin that can be checked (Origin: " + shown(*origin) + "); open it over http or https from a host listed in http.origins";
+    return "the page has no origin that can be checked (Origin: " + shown(*origin) +
+           "); open it over http or https from a host listed in http.origins";
   const std::string_view scheme = tls_ ? "https" : "http";
   if (auto self = parse_authority(host)) {
     if (self->port == 0)
@@ -128,7 +132,8 @@ std::optional<std::string> origin_policy::refuse_origin(std::optional<std::strin
   }
   if (std::ranges::find(allowed_, *from) != allowed_.end())
     return {};
-  return "pages of " + shown(*origin) + " may not use this listener; add \"" + shown(*origin) + "\" to http.origins in the topology to allow it";
+  return "pages of " + shown(*origin) + " may not use this listener; add \"" + shown(*origin) +
+         "\" to http.origins in the topology to allow it";
 }
 
 std::optional<std::string> origin_policy::refuse_host(std::optional<std::string_view> host) const {

@@ -1,8 +1,9 @@
 // Who may talk to the listener from inside a browser. Pure: no sockets, no clock.
 //
-// A browser sends requests with the user's network position to any address a page names, so a page of a stranger could drive a
-// listener that only the user can reach. Two checks stop that: Origin (which page asks) on everything that changes something and on
-// WebSocket upgrades, and Host on loopback listeners (a name of the stranger's that was made to resolve to 127.0.0.1).
+// A browser sends requests with the user's network position to any address a page names, so a page of a stranger could
+// drive a listener that only the user can reach. Two checks stop that: Origin (which page asks) on everything that
+// changes something and on WebSocket upgrades, and Host on loopback listeners (a name of the stranger's that was made
+// to resolve to 127.0.0.1).
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,8 @@ public:
 
   // Nothing: go on. Else the refusal for people, naming the remedy. `origin` is nothing when the header is absent.
   std::optional<std::string> refuse_origin(std::optional<std::string_view> origin, std::string_view host) const;
-  // On loopback listeners only loopback names and hosts of `allowed` are plausible. An absent Host (HTTP/1.0) comes from no browser.
+  // On loopback listeners only loopback names and hosts of `allowed` are plausible. An absent Host (HTTP/1.0) comes
+  // from no browser.
   std::optional<std::string> refuse_host(std::optional<std::string_view> host) const;
 
 private:

@@ -1,9 +1,10 @@
 // What one WebSocket connection still has to write, in order. Pure: the connection does the writing.
 //
-// Flow control: pushes may be skipped, replies may not. While the socket takes everything at once (`free`), the pushes of a round
-// gather up to round_frames or round_bytes. While a flush waits for the socket (`busy`), one push may wait behind it. The first one
-// refused closes the door until everything is written (drained), so that on_writable cannot be put off for ever by pushes that
-// slip in. Replies are bounded by the reader: it stops above reply_bytes_bound, and one message is answered by at most its replies.
+// Flow control: pushes may be skipped, replies may not. While the socket takes everything at once (`free`), the pushes
+// of a round gather up to round_frames or round_bytes. While a flush waits for the socket (`busy`), one push may wait
+// behind it. The first one refused closes the door until everything is written (drained), so that on_writable cannot be
+// put off for ever by pushes that slip in. Replies are bounded by the reader: it stops above reply_bytes_bound, and one
+// message is answered by at most its replies.
 #pragma once
 
 #include "runtime/http/web_socket.hpp"

@@ -21,8 +21,8 @@ using tcp = asio::ip::tcp;
 // Connections that are being told 503, by reactor; beyond it they are closed without a word.
 constexpr std::size_t refusals_bound = 256;
 
-// Accepts on one shard until its acceptor is closed. When the process runs out of descriptors or memory it pauses, so that the loop
-// does not burn a core, and says so once.
+// Accepts on one shard until its acceptor is closed. When the process runs out of descriptors or memory it pauses, so
+// that the loop does not burn a core, and says so once.
 class acceptor_loop : public std::enable_shared_from_this<acceptor_loop> {
 public:
   explicit acceptor_loop(std::shared_ptr<shard> s) : shard_(std::move(s)) {}
@@ -54,7 +54,11 @@ private:
     const bool refuse = common.serving.load() >= common.limits.connections;
     if (refuse && common.refusing.load() >= refusals_bound)
       return;
-    start_connection(shard_, std::move(socket), peer_info{from.address().to_string(), from.port(), common.tls != nullptr}, refuse);
+    auto address = from.address();
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) // of a listener on [::]
+      address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    start_connection(shard_, std::move(socket), peer_info{address.to_string(), from.port(), common.tls != nullptr},
+                     refuse);
   }
 
   void pause(error_code why) {
@@ -93,7 +97,8 @@ error_code open_listener(tcp_acceptor& a, const tcp::endpoint& at, bool share) {
   return failed;
 }
 
-// Sharing a port among our listeners would also let a second process share it silently; one that may not share finds it out.
+// Sharing a port among our listeners would also let a second process share it silently; one that may not share finds it
+// out.
 error_code probe(reactor& r, const tcp::endpoint& at) {
   if (at.port() == 0)
     return {};
@@ -118,8 +123,10 @@ result<std::unique_ptr<asio::ssl::context>> make_tls(const http_config& config) 
   SSL_CTX_set_mode(native, SSL_MODE_RELEASE_BUFFERS);
   ERR_clear_error();
   if (SSL_CTX_use_certificate_chain_file(native, config.certificate_file.c_str()) != 1)
-    return fail(ec::io, fmt::format("http.tls: the certificate {} can't be used: {}", config.certificate_file, tls_message()));
-  if (SSL_CTX_use_PrivateKey_file(native, config.key_file.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(native) != 1)
+    return fail(ec::io,
+                fmt::format("http.tls: the certificate {} can't be used: {}", config.certificate_file, tls_message()));
+  if (SSL_CTX_use_PrivateKey_file(native, config.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(native) != 1)
     return fail(ec::io, fmt::format("http.tls: the key {} can't be used: {}", config.key_file, tls_message()));
   return context;
 }
@@ -184,7 +191,8 @@ private:
 
   bool wait_gone(clock::time_point until) {
     std::unique_lock lock(common_->mutex);
-    return common_->gone.wait_until(lock, until, [this] { return common_->serving.load() + common_->refusing.load() == 0; });
+    return common_->gone.wait_until(lock, until,
+                                    [this] { return common_->serving.load() + common_->refusing.load() == 0; });
   }
 
   std::shared_ptr<common_state> common_;
@@ -194,7 +202,8 @@ private:
 
 } // namespace
 
-result<std::unique_ptr<server>> listen(const http_config& config, const server_limits& limits, std::vector<reactor*> reactors, server_handlers handlers) {
+result<std::unique_ptr<server>> listen(const http_config& config, const server_limits& limits,
+                                       std::vector<reactor*> reactors, server_handlers handlers) {
   if (reactors.empty())
     return fail(ec::internal, "an HTTP listener needs a reactor");
   error_code failed;
@@ -206,12 +215,16 @@ result<std::unique_ptr<server>> listen(const http_config& config, const server_l
     tcp::resolver resolver(reactors.front()->context());
     const auto found = resolver.resolve(host, std::to_string(config.port), tcp::resolver::passive, failed);
     if (failed || found.empty())
-      return fail(ec::io, fmt::format("http.listen: '{}' is no address of this machine: {}", config.host, failed.message()));
-    address = found.begin()->endpoint().address();
+      return fail(ec::io,
+                  fmt::format("http.listen: '{}' is no address of this machine: {}", config.host, failed.message()));
+    // "localhost" often is ::1 first, and is asked for by those who mean 127.0.0.1.
+    const auto v4 = std::ranges::find_if(found, [](const auto& e) { return e.endpoint().address().is_v4(); });
+    address = (v4 != found.end() ? v4 : found.begin())->endpoint().address();
   }
   tcp::endpoint at(address, config.port);
 
-  auto common = std::make_shared<common_state>(limits, std::move(handlers), origin_policy(config.origins, config.tls(), address.is_loopback()));
+  auto common = std::make_shared<common_state>(limits, std::move(handlers),
+                                               origin_policy(config.origins, config.tls(), address.is_loopback()));
   if (config.tls()) {
     auto context = make_tls(config);
     if (!context)
@@ -231,7 +244,8 @@ result<std::unique_ptr<server>> listen(const http_config& config, const server_l
     shards.push_back(std::move(s));
   }
   if (failed)
-    return fail(ec::io, fmt::format("http.listen: {}:{} can't be listened on: {}", config.host, config.port, failed.message()));
+    return fail(ec::io,
+                fmt::format("http.listen: {}:{} can't be listened on: {}", config.host, config.port, failed.message()));
   for (auto& s : shards)
     s->home.post([s] { std::make_shared<acceptor_loop>(s)->next(); });
   return std::make_unique<listening_server>(std::move(common), std::move(shards), at.port());

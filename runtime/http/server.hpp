@@ -18,10 +18,10 @@ class reactor;
 namespace weir::http {
 
 struct request {
-  std::string method;                        // "GET", "POST", ...
-  std::string path;                          // as sent, without the query; still percent-encoded
-  std::vector<std::string> segments;         // of the path, percent-decoded
-  std::map<std::string, std::string> query;  // decoded; the last of equal names counts
+  std::string method;                         // "GET", "POST", ...
+  std::string path;                           // as sent, without the query; still percent-encoded
+  std::vector<std::string> segments;          // of the path, percent-decoded
+  std::map<std::string, std::string> query;   // decoded; the last of equal names counts
   std::map<std::string, std::string> headers; // names in lower case
   std::string body;
   peer_info peer;
@@ -44,17 +44,18 @@ struct server_handlers {
   std::function<void(request, responder)> request;
   // Called on the connection's reactor after the handshake.
   std::function<std::unique_ptr<web_socket_handler>(web_socket&)> session;
-  // For metrics: the status of every answer, those included that never reached `request`. On a reactor's thread; may be empty.
+  // For metrics: the status of every answer, those included that never reached `request`. On a reactor's thread; may be
+  // empty.
   std::function<void(unsigned status)> answered = {};
 };
 
 struct server_limits {
-  std::size_t message_bytes = 64 << 10;  // of a client's WebSocket message
+  std::size_t message_bytes = 64 << 10; // of a client's WebSocket message
   std::size_t header_bytes = 8 << 10;
   std::size_t body_bytes = 64 << 10;
-  std::uint32_t handshake_ms = 10'000;   // whole request head, and TLS
+  std::uint32_t handshake_ms = 10'000; // whole request head, and TLS
   std::uint32_t request_ms = 30'000;
-  std::uint32_t idle_ms = 60'000;        // keep-alive between requests
+  std::uint32_t idle_ms = 60'000; // keep-alive between requests
   std::size_t connections = 16'000;
 };
 
@@ -70,7 +71,9 @@ public:
   virtual void close(std::uint32_t deadline_ms) = 0;
 };
 
-// Listens on every reactor (SO_REUSEPORT). Fails with ec::io where the address is in use or the certificate can't be read.
-result<std::unique_ptr<server>> listen(const http_config& config, const server_limits& limits, std::vector<reactor*> reactors, server_handlers handlers);
+// Listens on every reactor (SO_REUSEPORT). Fails with ec::io where the address is in use or the certificate can't be
+// read.
+result<std::unique_ptr<server>> listen(const http_config& config, const server_limits& limits,
+                                       std::vector<reactor*> reactors, server_handlers handlers);
 
 } // namespace weir::http

@@ -33,7 +33,8 @@ using timer = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<
 
 // What all reactors share. Read-only but for the counts.
 struct common_state {
-  common_state(server_limits l, server_handlers h, origin_policy p) : limits(l), handlers(std::move(h)), policy(std::move(p)) {}
+  common_state(server_limits l, server_handlers h, origin_policy p)
+      : limits(l), handlers(std::move(h)), policy(std::move(p)) {}
 
   const server_limits limits;
   const server_handlers handlers;
@@ -48,7 +49,9 @@ struct common_state {
 // Counts a connection as long as it lives, also while it is handed from HTTP to WebSocket.
 class slot {
 public:
-  slot(std::shared_ptr<common_state> common, bool refusing) : common_(std::move(common)), refusing_(refusing) { ++count(); }
+  slot(std::shared_ptr<common_state> common, bool refusing) : common_(std::move(common)), refusing_(refusing) {
+    ++count();
+  }
   slot(slot&& other) noexcept = default;
   slot& operator=(slot&&) = delete;
   ~slot() {
@@ -77,7 +80,8 @@ public:
 };
 
 struct shard : std::enable_shared_from_this<shard> {
-  shard(reactor& r, std::shared_ptr<common_state> c) : home(r), common(std::move(c)), acceptor(r.context()), pause(r.context()) {}
+  shard(reactor& r, std::shared_ptr<common_state> c)
+      : home(r), common(std::move(c)), acceptor(r.context()), pause(r.context()) {}
 
   // One hook for all that became dirty in a round.
   void mark_dirty(std::shared_ptr<connection> c) {

@@ -38,7 +38,8 @@ bool matches(std::string_view list, std::string_view etag) {
 static_files::static_files(std::span<const asset> assets) {
   for (const auto& file : assets) {
     std::string path(file.path.starts_with('/') ? file.path.substr(1) : file.path);
-    entries_.insert_or_assign(std::move(path), entry{&file, fmt::format("\"{:016x}-{:x}\"", digest(file.bytes), file.bytes.size())});
+    entries_.insert_or_assign(std::move(path),
+                              entry{&file, fmt::format("\"{:016x}-{:x}\"", digest(file.bytes), file.bytes.size())});
   }
 }
 

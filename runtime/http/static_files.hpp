@@ -26,8 +26,8 @@ class static_files {
 public:
   explicit static_files(std::span<const asset> assets);
 
-  // Nothing: no such file. "/" is /index.html. 304 when If-None-Match holds the file's ETag; 405 for methods other than GET and
-  // HEAD. The server leaves out the body of answers to HEAD.
+  // Nothing: no such file. "/" is /index.html. 304 when If-None-Match holds the file's ETag; 405 for methods other than
+  // GET and HEAD. The server leaves out the body of answers to HEAD.
   std::optional<response> find(const request& r) const;
 
 private:

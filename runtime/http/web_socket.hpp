@@ -1,4 +1,5 @@
-// The seam between a WebSocket connection (runtime/http, on a reactor) and the session actor that speaks the client protocol over it.
+// The seam between a WebSocket connection (runtime/http, on a reactor) and the session actor that speaks the client
+// protocol over it.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +13,11 @@ class reactor;
 
 namespace weir::http {
 
-// A ready-made WebSocket text message: server frames are not masked, so header and payload are the same bytes for every session.
+// A ready-made WebSocket text message: server frames are not masked, so header and payload are the same bytes for every
+// session.
 struct frame {
-  std::string bytes;            // header + payload
-  std::size_t header = 0;       // length of the header
+  std::string bytes;      // header + payload
+  std::size_t header = 0; // length of the header
   std::string_view payload() const { return std::string_view{bytes}.substr(header); }
 };
 
@@ -34,13 +36,16 @@ class web_socket {
 public:
   virtual ~web_socket() = default;
 
-  // A frame that may be skipped: taken if the outbox has room (one flush in flight and one waiting), else false; then on_writable() will come.
+  // A frame that may be skipped: taken if the outbox has room (one flush in flight and one waiting), else false; then
+  // on_writable() will come.
   virtual bool push(const frame_ptr& f) = 0;
-  // An answer to a command: always taken. While answers beyond a bound wait, the connection does not read further commands.
+  // An answer to a command: always taken. While answers beyond a bound wait, the connection does not read further
+  // commands.
   virtual void reply(std::string payload) = 0;
   // Several replies and pushes of one round go out in one system call, as one or more messages.
   virtual void close(std::uint16_t code, std::string_view reason) = 0;
-  // Milliseconds since the oldest byte in the outbox was handed over without any progress of the socket; 0: nothing waits.
+  // Milliseconds since the oldest byte in the outbox was handed over without any progress of the socket; 0: nothing
+  // waits.
   virtual std::uint64_t stalled_ms() const = 0;
   virtual const peer_info& peer() const = 0;
   virtual reactor& home() = 0;

@@ -16,7 +16,8 @@ constexpr std::uint32_t lingering_ms = 1'000;
 } // namespace
 
 web_socket_base::web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer)
-    : shard_(std::move(home)), counted_(std::move(counted)), peer_(std::move(peer)), listed_(shard_, this), deadline_(shard_->home.context()) {}
+    : shard_(std::move(home)), counted_(std::move(counted)), peer_(std::move(peer)), listed_(shard_, this),
+      deadline_(shard_->home.context()) {}
 
 bool web_socket_base::push(const frame_ptr& f) {
   if (sealed_ || dead_ || !open_ || !outbox_.push(f, busy_))

@@ -1,7 +1,8 @@
 // The part of a WebSocket connection that does not depend on its transport: outbox, closing, hand-over to the session.
 //
-// One owner of the write side: session frames and the bytes of the WebSocket library itself (handshake, pong, close) go through the
-// outbox, and only write_outbox() touches the socket. Nothing is written after a close frame, whoever made it.
+// One owner of the write side: session frames and the bytes of the WebSocket library itself (handshake, pong, close) go
+// through the outbox, and only write_outbox() touches the socket. Nothing is written after a close frame, whoever made
+// it.
 #pragma once
 
 #include "runtime/http/outbox.hpp"
@@ -43,7 +44,8 @@ public:
   void wait_written(std::unique_ptr<waiter> w) { written_waiter_ = std::move(w); }
 
 protected:
-  // Writes from the outbox until it is empty (drained) or the socket takes no more (begin_busy); then goes on by itself when it does.
+  // Writes from the outbox until it is empty (drained) or the socket takes no more (begin_busy); then goes on by itself
+  // when it does.
   virtual void write_outbox() = 0;
   virtual void read_next() = 0; // calls received() or ended()
   virtual void close_socket() = 0;
@@ -75,10 +77,10 @@ private:
   std::unique_ptr<waiter> room_waiter_, written_waiter_;
   timer deadline_;
   clock::time_point last_progress_{};
-  bool open_ = false;    // handshake done
+  bool open_ = false; // handshake done
   bool sealed_ = false;
-  bool dead_ = false;    // the socket is closed
-  bool ended_ = false;   // the session was told
+  bool dead_ = false;  // the socket is closed
+  bool ended_ = false; // the session was told
   bool dirty_ = false;
   bool busy_ = false;    // a write waits for the socket
   bool reading_ = false; // a read is pending

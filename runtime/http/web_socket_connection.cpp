@@ -19,8 +19,8 @@ namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = boost::beast::websocket;
 
-// How much the kernel may hold unsent: with its own default (megabytes a socket) a slow client would be served from a stale queue
-// out of our sight.
+// How much the kernel may hold unsent: with its own default (megabytes a socket) a slow client would be served from a
+// stale queue out of our sight.
 constexpr int unsent_bytes = 128 << 10;
 
 // What a handler waits with until the outbox lets it go on.
@@ -83,7 +83,8 @@ private:
 };
 
 void teardown_stream(tcp_socket& s, auto handler) {
-  // Says that nothing more comes, then reads what does, so that no reset overtakes the close frame. Bounded by the closing deadline.
+  // Says that nothing more comes, then reads what does, so that no reset overtakes the close frame. Bounded by the
+  // closing deadline.
   websocket::async_teardown(beast::role_type::server, s, std::move(handler));
 }
 
@@ -105,9 +106,10 @@ void async_teardown(beast::role_type, outbox_layer<Stream>& layer, Handler&& han
 template <class Stream>
 class web_socket_connection final : public web_socket_base {
 public:
-  web_socket_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early, parsed_request request, slot counted,
-                        peer_info peer)
-      : web_socket_base(std::move(home), std::move(counted), std::move(peer)), request_(std::make_unique<parsed_request>(std::move(request))),
+  web_socket_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early,
+                        parsed_request request, slot counted, peer_info peer)
+      : web_socket_base(std::move(home), std::move(counted), std::move(peer)),
+        request_(std::make_unique<parsed_request>(std::move(request))),
         stream_(std::move(stream), *this, std::move(early)) {}
 
   void start() {
@@ -116,7 +118,8 @@ public:
     const auto& limits = shard_->common->limits;
     stream_.read_message_max(limits.message_bytes);
     stream_.auto_fragment(false);
-    stream_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
+    stream_.set_option(
+        websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
     const bool offers_json = offers_json_protocol();
     stream_.set_option(websocket::stream_base::decorator([offers_json](websocket::response_type& r) {
       r.set(beast::http::field::server, "weir");
@@ -207,7 +210,8 @@ private:
     });
   }
 
-  // A TLS record has to be made from its bytes anyway, so they are gathered into one buffer; one write is under way at most.
+  // A TLS record has to be made from its bytes anyway, so they are gathered into one buffer; one write is under way at
+  // most.
   void write_tls() {
     if (outbox_.empty()) {
       drained();
@@ -217,19 +221,21 @@ private:
     const auto n = outbox_.gather(parts);
     record_.clear();
     for (std::size_t i = 0; i < n && record_.size() < record_bytes; ++i)
-      record_.append(static_cast<const char*>(parts[i].iov_base), std::min(parts[i].iov_len, record_bytes - record_.size()));
+      record_.append(static_cast<const char*>(parts[i].iov_base),
+                     std::min(parts[i].iov_len, record_bytes - record_.size()));
     begin_busy();
-    stream_.next_layer().next_layer().async_write_some(asio::buffer(record_), [this, alive = shared_from_this()](error_code failed, std::size_t sent) {
-      if (dead())
-        return;
-      if (failed) {
-        broken();
-        return;
-      }
-      progressed(sent);
-      if (!dead())
-        write_tls();
-    });
+    stream_.next_layer().next_layer().async_write_some(
+        asio::buffer(record_), [this, alive = shared_from_this()](error_code failed, std::size_t sent) {
+          if (dead())
+            return;
+          if (failed) {
+            broken();
+            return;
+          }
+          progressed(sent);
+          if (!dead())
+            write_tls();
+        });
   }
 
   static constexpr std::size_t record_bytes = 16 << 10; // a TLS record's most
@@ -244,14 +250,16 @@ private:
 } // namespace
 
 template <class Stream>
-void accept_web_socket(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early, parsed_request request, slot counted,
-                       peer_info peer) {
-  std::make_shared<web_socket_connection<Stream>>(std::move(home), std::move(stream), std::move(early), std::move(request), std::move(counted),
-                                                  std::move(peer))
+void accept_web_socket(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early,
+                       parsed_request request, slot counted, peer_info peer) {
+  std::make_shared<web_socket_connection<Stream>>(std::move(home), std::move(stream), std::move(early),
+                                                  std::move(request), std::move(counted), std::move(peer))
       ->start();
 }
 
-template void accept_web_socket<tcp_socket>(std::shared_ptr<shard>, std::unique_ptr<tcp_socket>, std::string, parsed_request, slot, peer_info);
-template void accept_web_socket<tls_stream>(std::shared_ptr<shard>, std::unique_ptr<tls_stream>, std::string, parsed_request, slot, peer_info);
+template void accept_web_socket<tcp_socket>(std::shared_ptr<shard>, std::unique_ptr<tcp_socket>, std::string,
+                                            parsed_request, slot, peer_info);
+template void accept_web_socket<tls_stream>(std::shared_ptr<shard>, std::unique_ptr<tls_stream>, std::string,
+                                            parsed_request, slot, peer_info);
 
 } // namespace weir::http

@@ -12,7 +12,9 @@ std::string json_text(std::string_view text) {
 }
 
 bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y)); });
+  return std::ranges::equal(a, b, [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+  });
 }
 
 bool brings(const response& r, std::string_view name) {
@@ -31,8 +33,9 @@ void append_line(std::string& out, std::string_view name, std::string_view value
 }
 
 // Only what the dashboard needs: its own files, its own WebSocket. Charts set styles on elements.
-constexpr std::string_view page_policy = "default-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-                                         "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+constexpr std::string_view page_policy =
+    "default-src 'self'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 } // namespace
 

@@ -8,8 +8,9 @@
 
 namespace weir::http {
 
-// Status line and headers up to the empty line. Adds Content-Length, Connection, Cache-Control and the security headers unless the
-// response brings its own. Line breaks in what the response brings are replaced, so that no header can smuggle in another one.
+// Status line and headers up to the empty line. Adds Content-Length, Connection, Cache-Control and the security headers
+// unless the response brings its own. Line breaks in what the response brings are replaced, so that no header can
+// smuggle in another one.
 std::string response_head(const response& r, bool keep_alive);
 
 // 204 and 304 have none, whatever the response says.

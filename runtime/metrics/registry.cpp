@@ -35,7 +35,9 @@ double resident_bytes() {
 double cpu_seconds() {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
@@ -47,7 +49,8 @@ double open_files() {
   return n;
 }
 
-// Boot time + start of the process in ticks since boot (field 22 of its stat), as every other exporter of this figure has it.
+// Boot time + start of the process in ticks since boot (field 22 of its stat), as every other exporter of this figure
+// has it.
 double start_time() {
   std::ifstream stat("/proc/self/stat");
   std::string text((std::istreambuf_iterator<char>(stat)), {});
@@ -114,8 +117,9 @@ struct registry::impl {
   gauge memory, fds;
 
   template <class T, class Builder>
-  static prometheus::Family<T>& family(std::map<std::string, prometheus::Family<T>*, std::less<>>& known, prometheus::Registry& in, Builder build,
-                                       std::string_view name, std::string_view help) {
+  static prometheus::Family<T>& family(std::map<std::string, prometheus::Family<T>*, std::less<>>& known,
+                                       prometheus::Registry& in, Builder build, std::string_view name,
+                                       std::string_view help) {
     const auto found = known.find(name);
     if (found != known.end())
       return *found->second;
@@ -135,21 +139,26 @@ registry::registry() : impl_(std::make_unique<impl>()) {
 
 registry::~registry() = default;
 
-counter registry::find_counter(std::string_view name, std::string_view help, std::span<const std::string_view> labels, const texts& values) {
+counter registry::find_counter(std::string_view name, std::string_view help, std::span<const std::string_view> labels,
+                               const texts& values) {
   std::lock_guard lock(impl_->mutex);
   counter c;
-  c.metric_ = &impl::family(impl_->counters, impl_->prometheus, prometheus::BuildCounter, name, help).Add(pair_up(labels, values));
+  c.metric_ = &impl::family(impl_->counters, impl_->prometheus, prometheus::BuildCounter, name, help)
+                   .Add(pair_up(labels, values));
   return c;
 }
 
-gauge registry::find_gauge(std::string_view name, std::string_view help, std::span<const std::string_view> labels, const texts& values) {
+gauge registry::find_gauge(std::string_view name, std::string_view help, std::span<const std::string_view> labels,
+                           const texts& values) {
   std::lock_guard lock(impl_->mutex);
   gauge g;
-  g.metric_ = &impl::family(impl_->gauges, impl_->prometheus, prometheus::BuildGauge, name, help).Add(pair_up(labels, values));
+  g.metric_ =
+      &impl::family(impl_->gauges, impl_->prometheus, prometheus::BuildGauge, name, help).Add(pair_up(labels, values));
   return g;
 }
 
-histogram registry::find_histogram(std::string_view name, std::string_view help, std::span<const std::string_view> labels, const texts& values,
+histogram registry::find_histogram(std::string_view name, std::string_view help,
+                                   std::span<const std::string_view> labels, const texts& values,
                                    std::span<const double> bounds) {
   std::lock_guard lock(impl_->mutex);
   histogram h;

@@ -1,7 +1,8 @@
-// Metrics of one node: thin handles over prometheus-cpp, resolved once by whoever counts and then free of look-ups and locks.
+// Metrics of one node: thin handles over prometheus-cpp, resolved once by whoever counts and then free of look-ups and
+// locks.
 //
-//   auto read = registry.get(names::records_read, "readings");   // one value for each label of the name, checked at compile time
-//   read.add(100);
+//   auto read = registry.get(names::records_read, "readings");   // one value for each label of the name, checked at
+//   compile time read.add(100);
 #pragma once
 
 #include "runtime/metrics/names.hpp"
@@ -77,7 +78,8 @@ public:
     drop_gauge(n.name, {n.labels.data(), n.labels.size()}, array_of(values...));
   }
 
-  // Runs before each scrape, on the scraping thread: for values that are cheaper to look up than to keep. Must not call the registry.
+  // Runs before each scrape, on the scraping thread: for values that are cheaper to look up than to keep. Must not call
+  // the registry.
   void before_scrape(std::function<void()> f);
 
   // All series in Prometheus' text format. Also refreshes the process' own figures. From any thread.
@@ -90,10 +92,12 @@ private:
   static texts array_of(const Values&... values) {
     return {std::string_view(values)...};
   }
-  counter find_counter(std::string_view name, std::string_view help, std::span<const std::string_view> labels, const texts& values);
-  gauge find_gauge(std::string_view name, std::string_view help, std::span<const std::string_view> labels, const texts& values);
-  histogram find_histogram(std::string_view name, std::string_view help, std::span<const std::string_view> labels, const texts& values,
-                           std::span<const double> buckets);
+  counter find_counter(std::string_view name, std::string_view help, std::span<const std::string_view> labels,
+                       const texts& values);
+  gauge find_gauge(std::string_view name, std::string_view help, std::span<const std::string_view> labels,
+                   const texts& values);
+  histogram find_histogram(std::string_view name, std::string_view help, std::span<const std::string_view> labels,
+                           const texts& values, std::span<const double> buckets);
   void drop_gauge(std::string_view name, std::span<const std::string_view> labels, const texts& values);
 
   struct impl;

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <set>
 
-using weir::backoff;
 using std::chrono::milliseconds;
+using weir::backoff;
 
 TEST(backoff, a_wait_is_between_half_and_all_of_a_doubling_span_up_to_the_most) {
   for (std::uint64_t seed = 1; seed < 200; ++seed) {

@@ -28,9 +28,11 @@ std::vector<std::string> lines_of(const std::function<void()>& f) {
 
 TEST(log, an_event_is_one_line_of_text_with_its_fields) {
   log::setup(log::level::info, log::format::text);
-  const auto lines = lines_of([] { log::info("partition/readings/3", "claimed", {{"epoch", 7}, {"owner", "a b"}, {"ready", true}}); });
+  const auto lines =
+      lines_of([] { log::info("partition/readings/3", "claimed", {{"epoch", 7}, {"owner", "a b"}, {"ready", true}}); });
   ASSERT_EQ(lines.size(), 1u);
-  EXPECT_NE(lines[0].find("partition/readings/3: claimed epoch=7 owner=\"a b\" ready=true"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[0].find("partition/readings/3: claimed epoch=7 owner=\"a b\" ready=true"), std::string::npos)
+      << lines[0];
 }
 
 TEST(log, a_line_break_in_a_value_makes_no_second_line) {

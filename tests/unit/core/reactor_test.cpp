@@ -144,7 +144,9 @@ TEST(reactor, a_dropped_task_may_post_from_its_destructor) {
   reactor r("test");
   struct posts_at_end {
     reactor& home;
-    ~posts_at_end() { EXPECT_FALSE(home.post([] {})); }
+    ~posts_at_end() {
+      EXPECT_FALSE(home.post([] {}));
+    }
   };
   r.post([held = std::make_shared<posts_at_end>(r)] {});
   r.stop();

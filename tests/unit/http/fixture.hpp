@@ -77,7 +77,8 @@ inline void describe(request r, responder answer) {
 
 class serving {
 public:
-  explicit serving(server_handlers handlers = {describe, echo}, server_limits limits = {}, http_config config = loopback(), int reactors = 1) {
+  explicit serving(server_handlers handlers = {describe, echo}, server_limits limits = {},
+                   http_config config = loopback(), int reactors = 1) {
     std::vector<reactor*> all;
     for (int i = 0; i < reactors; ++i) {
       reactors_.push_back(std::make_unique<reactor>("test-" + std::to_string(i)));

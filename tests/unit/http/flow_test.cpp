@@ -12,7 +12,8 @@ namespace {
 
 // Pushes numbered frames as fast as they are taken; after a refusal it waits for on_writable.
 struct pusher : web_socket_handler {
-  pusher(web_socket& s, std::atomic<std::uint64_t>& taken, std::atomic<int>& refused) : socket(s), taken_(taken), refused_(refused) {}
+  pusher(web_socket& s, std::atomic<std::uint64_t>& taken, std::atomic<int>& refused)
+      : socket(s), taken_(taken), refused_(refused) {}
 
   void push_all(std::uint64_t most) {
     for (std::uint64_t i = 0; i < most; ++i) {
@@ -67,7 +68,8 @@ TEST(flow, a_reader_that_stops_is_refused_pushes_within_the_bound_and_told_when_
       if (std::exchange(session->writable, false))
         session->push_all(1000);
     });
-    return std::exchange(stopped_at, taken.load()) == taken.load() && !session->writable && session->socket.stalled_ms() > 50;
+    return std::exchange(stopped_at, taken.load()) == taken.load() && !session->writable &&
+           session->socket.stalled_ms() > 50;
   }));
   for (int i = 0; i < 100; ++i)
     s.on_reactor([&] { EXPECT_FALSE(session->socket.push(make_text_frame("x"))); });
@@ -95,7 +97,9 @@ TEST(flow, on_writable_comes_only_after_a_refusal) {
   std::atomic<int> writable{0};
   serving s({describe, [&](web_socket& w) {
                auto session = std::make_unique<scripted_session>(w);
-               session->message = [](scripted_session& self, std::string_view) { EXPECT_TRUE(self.socket.push(make_text_frame("x"))); };
+               session->message = [](scripted_session& self, std::string_view) {
+                 EXPECT_TRUE(self.socket.push(make_text_frame("x")));
+               };
                session->writable = [&](scripted_session&) { ++writable; };
                return session;
              }});
@@ -192,7 +196,8 @@ TEST(flow, clients_coming_going_and_stalling_at_random_leave_nothing_behind) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   std::atomic<int> opened{0}, closed{0}, destroyed{0};
-  serving s({describe, [&](web_socket& w) {
+  serving s({describe,
+             [&](web_socket& w) {
                auto session = std::make_unique<scripted_session>(w);
                session->message = [&](scripted_session& self, std::string_view text) {
                  for (std::size_t i = 0; i < text.size(); ++i)

@@ -32,11 +32,15 @@ std::vector<bad_input> bad_inputs() {
       {"length over 64 bits", "POST / HTTP/1.1\r\n" + host + "Content-Length: 99999999999999999999999\r\n\r\n", 400},
       {"length of 2^63", "POST / HTTP/1.1\r\n" + host + "Content-Length: 9223372036854775808\r\n\r\n", 413},
       {"two lengths", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
-      {"length and chunked", "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {"length and chunked",
+       "POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {"unknown coding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501},
-      {"coding before chunked", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-      {"bad chunk size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n", 400},
-      {"huge chunk size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello\r\n", 400},
+      {"coding before chunked", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+       501},
+      {"bad chunk size", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+       400},
+      {"huge chunk size",
+       "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello\r\n", 400},
       {"space before the colon", "GET / HTTP/1.1\r\n" + host + "X : y\r\n\r\n", 400},
       {"header without colon", "GET / HTTP/1.1\r\n" + host + "nonsense\r\n\r\n", 400},
       {"bad percent", "GET /%zz HTTP/1.1\r\n" + host + "\r\n", 400},
@@ -94,8 +98,10 @@ TEST(malformed, noise_and_flipped_bytes_never_bring_the_node_down) {
   limits.handshake_ms = 50;
   limits.request_ms = 50;
   serving s({describe, echo}, limits);
-  const std::string good = "POST /api/v1/x%20y?a=b&c HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
-  const std::string upgrade = "GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "
+  const std::string good =
+      "POST /api/v1/x%20y?a=b&c HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello";
+  const std::string upgrade = "GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: "
+                              "websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "
                               "13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" +
                               raw_client::frame(1, "hello");
   for (int i = 0; i < 300; ++i) {

@@ -6,7 +6,9 @@ using namespace weir::http;
 
 namespace {
 
-bool allows(const origin_policy& p, std::string_view origin, std::string_view host) { return !p.refuse_origin(origin, host); }
+bool allows(const origin_policy& p, std::string_view origin, std::string_view host) {
+  return !p.refuse_origin(origin, host);
+}
 
 } // namespace
 
@@ -16,7 +18,8 @@ TEST(origin, an_authority_is_a_host_and_perhaps_a_port) {
   EXPECT_EQ(parse_authority("example.org."), (authority{"example.org", 0}));
   EXPECT_EQ(parse_authority("[::1]:8080"), (authority{"::1", 8080}));
   EXPECT_EQ(parse_authority("[::1]"), (authority{"::1", 0}));
-  for (const char* bad : {"", ":80", "a:b", "a:0", "a:65536", "a:-1", "user@host", "a b", "[::1", "[]", "[::1]x", "a/b", "a,b", "::1", "a:80:80"})
+  for (const char* bad : {"", ":80", "a:b", "a:0", "a:65536", "a:-1", "user@host", "a b", "[::1", "[]", "[::1]x", "a/b",
+                          "a,b", "::1", "a:80:80"})
     EXPECT_FALSE(parse_authority(bad)) << bad;
 }
 
@@ -72,10 +75,11 @@ TEST(origin, a_refusal_names_the_remedy_and_repeats_nothing_harmful) {
 
 TEST(origin, a_loopback_listener_answers_to_loopback_names_and_listed_hosts_only) {
   const origin_policy p({"https://dash.example.org"}, false, true);
-  for (const char* good : {"localhost", "localhost:8080", "LocalHost.", "app.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:80", "[::ffff:127.0.0.1]",
-                           "dash.example.org:8080"})
+  for (const char* good : {"localhost", "localhost:8080", "LocalHost.", "app.localhost", "127.0.0.1:1", "127.9.9.9",
+                           "[::1]:80", "[::ffff:127.0.0.1]", "dash.example.org:8080"})
     EXPECT_FALSE(p.refuse_host(good)) << good;
-  for (const char* bad : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "notlocalhost", "10.0.0.1", "0.0.0.0", "[::2]", "", "a b"})
+  for (const char* bad : {"evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "notlocalhost",
+                          "10.0.0.1", "0.0.0.0", "[::2]", "", "a b"})
     EXPECT_TRUE(p.refuse_host(bad)) << bad;
   EXPECT_FALSE(p.refuse_host({}));
   const origin_policy open({}, false, false);

@@ -43,7 +43,9 @@ struct ws_frame {
   std::string payload;
 
   std::uint16_t close_code() const {
-    return payload.size() < 2 ? 0 : static_cast<std::uint16_t>(static_cast<unsigned char>(payload[0]) << 8 | static_cast<unsigned char>(payload[1]));
+    return payload.size() < 2 ? 0
+                              : static_cast<std::uint16_t>(static_cast<unsigned char>(payload[0]) << 8 |
+                                                           static_cast<unsigned char>(payload[1]));
   }
   std::string close_reason() const { return payload.size() < 2 ? std::string{} : payload.substr(2); }
 };
@@ -63,7 +65,8 @@ public:
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
   }
-  raw_client(raw_client&& o) noexcept : fd_(std::exchange(o.fd_, -1)), connected_(o.connected_), received_(std::move(o.received_)) {}
+  raw_client(raw_client&& o) noexcept
+      : fd_(std::exchange(o.fd_, -1)), connected_(o.connected_), received_(std::move(o.received_)) {}
   raw_client& operator=(raw_client&&) = delete;
   ~raw_client() { close(); }
 
@@ -147,20 +150,24 @@ public:
   }
 
   answer get(std::string_view target, std::string_view further_headers = {}) {
-    return ask("GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n" + std::string(further_headers) + "\r\n");
+    return ask("GET " + std::string(target) + " HTTP/1.1\r\nHost: localhost\r\n" + std::string(further_headers) +
+               "\r\n");
   }
 
   // ---- WebSocket
 
-  answer upgrade(std::string_view further_headers = {}, std::string_view path = "/connection/websocket", std::string_view after = {}) {
+  answer upgrade(std::string_view further_headers = {}, std::string_view path = "/connection/websocket",
+                 std::string_view after = {}) {
     send("GET " + std::string(path) +
-         " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+         " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: keep-alive, "
+         "Upgrade\r\nSec-WebSocket-Version: 13\r\n"
          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
          std::string(further_headers) + "\r\n" + std::string(after));
     return read_answer();
   }
 
-  static std::string frame(unsigned opcode, std::string_view payload, bool fin = true, bool masked = true, unsigned reserved = 0) {
+  static std::string frame(unsigned opcode, std::string_view payload, bool fin = true, bool masked = true,
+                           unsigned reserved = 0) {
     std::string out;
     out += static_cast<char>((fin ? 0x80u : 0u) | reserved << 4 | opcode);
     const unsigned bit = masked ? 0x80 : 0;

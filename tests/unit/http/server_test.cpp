@@ -1,6 +1,7 @@
 #include "tests/unit/http/fixture.hpp"
 
 #include <map>
+#include <sys/resource.h>
 
 using namespace weir;
 using namespace weir::http;
@@ -11,7 +12,8 @@ TEST(server, a_request_arrives_split_and_decoded) {
   raw_client c(s.port());
   const auto a = c.get("/api/v1/tables/machines/rows/a%2Fb%20%C3%A4?limit=5&x=%26+1&limit=7");
   EXPECT_EQ(a.status, 200u);
-  EXPECT_EQ(a.body, "GET /api/v1/tables/machines/rows/a%2Fb%20%C3%A4 [api] [v1] [tables] [machines] [rows] [a/b \xC3\xA4] limit=7 x=& 1\n");
+  EXPECT_EQ(a.body, "GET /api/v1/tables/machines/rows/a%2Fb%20%C3%A4 [api] [v1] [tables] [machines] [rows] [a/b "
+                    "\xC3\xA4] limit=7 x=& 1\n");
 }
 
 TEST(server, answers_carry_the_protective_headers) {
@@ -89,7 +91,9 @@ TEST(server, bodies_come_by_length_in_chunks_and_after_a_continue) {
   serving s;
   raw_client c(s.port());
   EXPECT_EQ(c.ask("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").body, "POST /a [a]\nhello");
-  EXPECT_EQ(c.ask("POST /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n").body,
+  EXPECT_EQ(c.ask("POST /a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+                  "chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n")
+                .body,
             "POST /a [a]\nhello");
   c.send("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_EQ(c.read_answer().status, 100u);
@@ -101,9 +105,17 @@ TEST(server, a_body_over_the_limit_is_413_by_length_and_in_chunks) {
   server_limits limits;
   limits.body_bytes = 1000;
   serving s({describe, echo}, limits);
-  EXPECT_EQ(raw_client(s.port()).ask("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n").status, 413u);
-  EXPECT_EQ(raw_client(s.port()).ask("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + std::string(2000, 'x')).status, 413u);
-  EXPECT_EQ(raw_client(s.port()).ask("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x')).status, 200u);
+  EXPECT_EQ(raw_client(s.port()).ask("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n").status,
+            413u);
+  EXPECT_EQ(raw_client(s.port())
+                .ask("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" +
+                     std::string(2000, 'x'))
+                .status,
+            413u);
+  EXPECT_EQ(raw_client(s.port())
+                .ask("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n" + std::string(1000, 'x'))
+                .status,
+            200u);
 }
 
 TEST(server, the_answer_to_a_body_too_large_arrives_though_the_client_goes_on_sending) {
@@ -131,7 +143,8 @@ TEST(server, a_head_that_drips_in_is_408_when_its_time_is_over) {
   raw_client c(s.port());
   const auto began = std::chrono::steady_clock::now();
   // Each byte comes well within the time; only the whole head does not.
-  const std::string head = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+  const std::string head = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+                           "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
   std::size_t sent = 0;
   while (c.received().empty() && sent < head.size()) {
     c.send(head.substr(sent++, 1));
@@ -251,6 +264,44 @@ TEST(server, over_the_connection_limit_is_503_before_any_upgrade) {
   EXPECT_TRUE(eventually([&] { return raw_client(s.port()).get("/").status == 200; }));
 }
 
+TEST(server, without_file_descriptors_accepting_pauses_says_so_once_and_goes_on) {
+  serving s;
+  ASSERT_TRUE(s.lives());
+  ASSERT_TRUE(eventually([&] { return s->connections() == 0; }));
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  testing::internal::CaptureStderr();
+  // Room for one descriptor more: the client's own. (A limit is on the number, so holes below are filled first.)
+  std::vector<int> fillers;
+  for (int i = 0; i < 16; ++i)
+    fillers.push_back(::dup(1));
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(fillers.back() + 2);
+  ::setrlimit(RLIMIT_NOFILE, &tight);
+  raw_client c(s.port());
+  EXPECT_TRUE(c.connected()); // by the kernel
+  c.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto cpu = [] {
+    rusage used{};
+    ::getrusage(RUSAGE_SELF, &used);
+    return std::chrono::seconds(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           std::chrono::microseconds(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+  };
+  const auto began = cpu();
+  EXPECT_FALSE(c.receive_some(500ms));
+  EXPECT_LT(cpu() - began, 250ms) << "it must not spin";
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  for (const int fd : fillers)
+    ::close(fd);
+  EXPECT_EQ(c.read_answer().status, 200u);
+  EXPECT_TRUE(s.lives());
+  const auto said = testing::internal::GetCapturedStderr();
+  const auto first = said.find("can't be accepted");
+  EXPECT_NE(first, std::string::npos);
+  EXPECT_EQ(said.find("can't be accepted", first + 1), std::string::npos) << said;
+  EXPECT_NE(said.find("accepted again"), std::string::npos);
+}
+
 TEST(server, every_status_is_reported_for_the_metrics) {
   std::mutex m;
   std::map<unsigned, int> seen;
@@ -307,7 +358,8 @@ TEST(server, a_change_from_a_strange_page_is_403_and_a_read_is_not) {
   serving s({describe, echo}, {}, config);
   const auto host = "Host: localhost:" + std::to_string(s.port()) + "\r\n";
   const auto post = [&](const std::string& headers) {
-    return raw_client(s.port()).ask("POST /api/v1/jobs/j/run HTTP/1.1\r\n" + host + headers + "Content-Length: 0\r\n\r\n");
+    return raw_client(s.port()).ask("POST /api/v1/jobs/j/run HTTP/1.1\r\n" + host + headers +
+                                    "Content-Length: 0\r\n\r\n");
   };
   EXPECT_EQ(post("").status, 200u); // no browser
   EXPECT_EQ(post("Origin: http://localhost:" + std::to_string(s.port()) + "\r\n").status, 200u);
@@ -319,7 +371,8 @@ TEST(server, a_change_from_a_strange_page_is_403_and_a_read_is_not) {
   EXPECT_EQ(refused.status, 403u);
   EXPECT_NE(refused.body.find("http.origins"), std::string::npos);
   EXPECT_NE(refused.body.find("\"at\":\"/api/v1/jobs/j/run\""), std::string::npos);
-  EXPECT_EQ(raw_client(s.port()).ask("GET /x HTTP/1.1\r\n" + host + "Origin: http://evil.example\r\n\r\n").status, 200u);
+  EXPECT_EQ(raw_client(s.port()).ask("GET /x HTTP/1.1\r\n" + host + "Origin: http://evil.example\r\n\r\n").status,
+            200u);
 }
 
 TEST(server, a_web_socket_of_a_strange_page_is_403) {
@@ -333,7 +386,9 @@ TEST(server, a_web_socket_of_a_strange_page_is_403) {
 
 TEST(server, a_loopback_listener_does_not_answer_to_a_strangers_name) {
   serving s;
-  const auto with_host = [&](const std::string& host) { return raw_client(s.port()).ask("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n").status; };
+  const auto with_host = [&](const std::string& host) {
+    return raw_client(s.port()).ask("GET / HTTP/1.1\r\nHost: " + host + "\r\n\r\n").status;
+  };
   EXPECT_EQ(with_host("evil.example:8080"), 421u);
   EXPECT_EQ(with_host("127.0.0.1.evil.example"), 421u);
   EXPECT_EQ(with_host("127.0.0.1"), 200u);

@@ -28,12 +28,14 @@ public:
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
     X509_set_pubkey(x, key);
     X509_NAME* name = X509_get_subject_name(x);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("weir test"), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("weir test"), -1, -1,
+                               0);
     X509_set_issuer_name(x, name);
     X509V3_CTX context;
     X509V3_set_ctx_nodb(&context);
     X509V3_set_ctx(&context, x, x, nullptr, nullptr, 0);
-    for (const auto& [kind, text] : {std::pair{NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"}, {NID_basic_constraints, "critical,CA:TRUE"}}) {
+    for (const auto& [kind, text] :
+         {std::pair{NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"}, {NID_basic_constraints, "critical,CA:TRUE"}}) {
       X509_EXTENSION* e = X509V3_EXT_conf_nid(nullptr, &context, kind, text);
       X509_add_ext(x, e, -1);
       X509_EXTENSION_free(e);
@@ -69,7 +71,9 @@ private:
   std::string folder_;
 };
 
-std::string url(const std::string& scheme, serving& s, const std::string& path) { return scheme + "://localhost:" + std::to_string(s.port()) + path; }
+std::string url(const std::string& scheme, serving& s, const std::string& path) {
+  return scheme + "://localhost:" + std::to_string(s.port()) + path;
+}
 
 } // namespace
 

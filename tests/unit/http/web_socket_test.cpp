@@ -13,7 +13,8 @@ struct scripted {
   std::function<void(scripted_session&)> prepare;
   serving s;
 
-  explicit scripted(std::function<void(scripted_session&)> p = {}, server_limits limits = {}, http_config config = serving::loopback())
+  explicit scripted(std::function<void(scripted_session&)> p = {}, server_limits limits = {},
+                    http_config config = serving::loopback())
       : prepare(std::move(p)), s({describe, [this](web_socket& w) { return open(w); }}, limits, std::move(config)) {}
 
   std::unique_ptr<web_socket_handler> open(web_socket& w) {
@@ -62,9 +63,14 @@ TEST(web_socket, the_handshake_of_the_rfc_is_answered) {
 
 TEST(web_socket, of_subprotocols_only_the_json_one_is_echoed_and_no_extension_agreed) {
   serving s;
-  EXPECT_EQ(raw_client(s.port()).upgrade("Sec-WebSocket-Protocol: x, centrifuge-json\r\n").header("sec-websocket-protocol"), "centrifuge-json");
-  EXPECT_FALSE(raw_client(s.port()).upgrade("Sec-WebSocket-Protocol: centrifuge-protobuf\r\n").header("sec-websocket-protocol"));
-  EXPECT_FALSE(raw_client(s.port()).upgrade("Sec-WebSocket-Extensions: permessage-deflate\r\n").header("sec-websocket-extensions"));
+  EXPECT_EQ(
+      raw_client(s.port()).upgrade("Sec-WebSocket-Protocol: x, centrifuge-json\r\n").header("sec-websocket-protocol"),
+      "centrifuge-json");
+  EXPECT_FALSE(
+      raw_client(s.port()).upgrade("Sec-WebSocket-Protocol: centrifuge-protobuf\r\n").header("sec-websocket-protocol"));
+  EXPECT_FALSE(raw_client(s.port())
+                   .upgrade("Sec-WebSocket-Extensions: permessage-deflate\r\n")
+                   .header("sec-websocket-extensions"));
 }
 
 TEST(web_socket, handshakes_that_are_none_get_an_error) {
@@ -73,10 +79,15 @@ TEST(web_socket, handshakes_that_are_none_get_an_error) {
   const auto plain = raw_client(s.port()).get("/connection/websocket");
   EXPECT_EQ(plain.status, 426u);
   EXPECT_EQ(plain.header("upgrade"), "websocket");
-  const std::string head = "GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-  EXPECT_EQ(raw_client(s.port()).ask(head + "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").status, 426u);
+  const std::string head =
+      "GET /connection/websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+  EXPECT_EQ(raw_client(s.port())
+                .ask(head + "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+                .status,
+            426u);
   EXPECT_EQ(raw_client(s.port()).ask(head + "Sec-WebSocket-Version: 13\r\n\r\n").status, 400u);
-  EXPECT_EQ(raw_client(s.port()).ask(head + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n").status, 400u);
+  EXPECT_EQ(raw_client(s.port()).ask(head + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: short\r\n\r\n").status,
+            400u);
   EXPECT_EQ(raw_client(s.port()).get("/x", "Upgrade: h2c\r\nConnection: Upgrade\r\n").status, 200u);
 }
 
@@ -94,7 +105,8 @@ TEST(web_socket, messages_of_all_sizes_come_back) {
 TEST(web_socket, frames_sent_together_with_the_handshake_are_not_lost) {
   serving s;
   raw_client c(s.port());
-  EXPECT_EQ(c.upgrade({}, "/connection/websocket", raw_client::frame(1, "early") + raw_client::frame(1, "bird")).status, 101u);
+  EXPECT_EQ(c.upgrade({}, "/connection/websocket", raw_client::frame(1, "early") + raw_client::frame(1, "bird")).status,
+            101u);
   EXPECT_EQ(c.read_text(), "early");
   EXPECT_EQ(c.read_text(), "bird");
 }
@@ -103,7 +115,8 @@ TEST(web_socket, a_message_may_come_in_fragments_with_pings_between) {
   serving s;
   raw_client c(s.port());
   c.upgrade();
-  c.send(raw_client::frame(1, "he", false) + raw_client::frame(9, "ping") + raw_client::frame(0, "", false) + raw_client::frame(0, "llo"));
+  c.send(raw_client::frame(1, "he", false) + raw_client::frame(9, "ping") + raw_client::frame(0, "", false) +
+         raw_client::frame(0, "llo"));
   const auto pong = c.read_frame();
   ASSERT_TRUE(pong);
   EXPECT_EQ(pong->opcode, 10u);
@@ -147,7 +160,9 @@ TEST(web_socket, every_breach_of_the_protocol_has_its_close_code) {
       {"a surrogate", raw_client::frame(1, "\xED\xA0\x80"), 1007},
       {"overlong UTF-8", raw_client::frame(1, "\xC0\xAF"), 1007},
       {"too large", raw_client::frame(1, too_large), 1009},
-      {"too large by fragments", raw_client::frame(1, too_large.substr(0, 40'000), false) + raw_client::frame(0, too_large.substr(0, 40'000)), 1009},
+      {"too large by fragments",
+       raw_client::frame(1, too_large.substr(0, 40'000), false) + raw_client::frame(0, too_large.substr(0, 40'000)),
+       1009},
       {"claims 2^62 bytes", std::string("\x81\xFF\x40\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04", 14), 1009},
       {"length with the top bit", std::string("\x81\xFF\x80\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04", 14), 0},
       {"length not the shortest", std::string("\x81\xFE\x00\x01\x01\x02\x03\x04x", 9), 1002},
@@ -254,7 +269,9 @@ TEST(web_socket, a_session_that_is_refused_or_throws_is_closed_with_1011) {
   raw_client a(none.port());
   a.upgrade();
   expect_close(a, 1011);
-  scripted t([](scripted_session& session) { session.message = [](scripted_session&, std::string_view) { throw std::runtime_error("no"); }; });
+  scripted t([](scripted_session& session) {
+    session.message = [](scripted_session&, std::string_view) { throw std::runtime_error("no"); };
+  });
   raw_client b(t.s.port());
   b.upgrade();
   b.send_text("x");
