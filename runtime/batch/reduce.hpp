@@ -1,7 +1,8 @@
 // Filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a time.
 //
-// One reducer for each input partition, merged in ascending partition number, gives the same bits as any other division
-// of the work that keeps each partition's rows in one order. A row's group key follows the rules for row keys.
+// One reducer for each input partition, merged in ascending partition number: that fixes the order in which doubles are
+// added, and with it their bits, if each partition's rows come in one order. A row's group key follows the rules for
+// row keys.
 #pragma once
 
 #include "proto/ids.hpp"

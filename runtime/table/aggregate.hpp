@@ -1,12 +1,15 @@
 // The state of one key of an `aggregate` table, or of one group of a job: mergeable, and written as JSON without loss.
 //
-// count: records. The others skip a record whose field is missing, null or no number; a field that has seen no value
-// shows null. sum, avg: integers are added exactly (128 bits inside; a total beyond 64 bits is shown as the nearest
-// double). From the first double on,
-//   the total is a double and values are added in log order, so a replay gives the same bits. A total that overflows to
-//   infinity shows null. avg is total / number of values, as a double.
-// min, max: by exact value; an integer stays one. Of equal values (1, 1.0) the earlier stays.
-// first, last: in log order within a partition, by stamp between partitions.
+// `count` counts records. The others skip a record whose field is missing, null or no number; a field that has seen no
+// value shows null.
+//
+// `sum`, `avg`: integers are added exactly (128 bits inside; a total beyond 64 bits is shown as the nearest double).
+// From the first double on the total is a double, and values are added in log order, so a replay gives the same bits. A
+// total that overflows to infinity shows null. `avg` is total / number of values, as a double.
+//
+// `min`, `max`: by exact value; an integer stays one. Of equal values (1, 1.0) the earlier stays.
+//
+// `first`, `last`: in log order within a partition, by stamp between partitions.
 #pragma once
 
 #include "proto/ids.hpp"

@@ -22,7 +22,6 @@ std::size_t batch_rows::append(std::string_view bytes, std::size_t room) {
 
 void batch_rows::grow() {
   std::vector<cell> wider(std::max(least_cells, cells_.size() * 2));
-  generation_ = 1;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     auto c = slots_[i].hash & (wider.size() - 1);
     while (wider[c].generation == generation_)

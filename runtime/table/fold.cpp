@@ -342,10 +342,7 @@ void partition_fold::committed(std::uint64_t number) {
   impl_->shrink(impl_->share());
 }
 
-void partition_fold::restart(std::vector<offset> positions) {
-  impl_->begin(positions);
-  impl_->committed = impl_->number - 1;
-}
+void partition_fold::restart(std::vector<offset> positions) { impl_->begin(positions); }
 
 void partition_fold::drop_cache() { impl_->shrink(0); }
 

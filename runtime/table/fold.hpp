@@ -1,26 +1,26 @@
 // Folds the records of one source partition into changes of the tables that read from it. No I/O, no threads; one per
 // partition actor.
 //
-// Life of a batch:  add() ... add(), then missing_states() -> load -> supply_state() for aggregates, then close() ->
+// Life of a batch: add() ... add(), then missing_states() -> load -> supply_state() for aggregates, then close() ->
 // submit. Records may be added while states are being loaded and while earlier batches are in flight. When a batch's
-// transaction was applied, say committed(); when it was not (anything but applied/already), restart() with the
+// transaction was applied, say committed(); when it was not (anything but applied or already), restart() with the
 // positions claimed anew.
 //
-// What a record does
-// - Each table has its own position and ignores records below it. A record below all positions is ignored as a whole.
-// - Its value has to be one JSON object of at most max_record_bytes; else it is a dead letter. It is read once, for all
-// tables.
-// - A table whose `where` does not match ignores it. A table that finds no key in it misses it: one dead letter "no
-// key", however many
-//   tables miss it; the others take it. A record that an older table already made a dead letter of is none again when a
-//   table added later reads it.
-// - `latest`: within a partition the log's order decides: the record with the highest offset is the part's candidate,
-// whatever its
-//   timestamp (so compaction never changes a result). Its stamp is its own timestamp, partition and offset; between
-//   partitions the greatest stamp wins (merge.hpp). A negative timestamp ("none") counts as 0.
-// - A tombstone removes the row of its record key from `latest` tables keyed by it; it is a dead letter only if they
+// Each table has its own position and ignores records below it. A record below all positions is ignored as a whole.
+//
+// A record's value has to be one JSON object of at most max_record_bytes, else it is a dead letter. It is read once,
+// for all tables. A table whose `where` does not match ignores it. A table that finds no key in it misses it: one dead
+// letter "no key", however many tables miss it; the others take it. A record that an older table already made a dead
+// letter of is none again when a table added later reads it.
+//
+// `latest`: within a partition the log's order decides: the record with the highest offset is the part's candidate,
+// whatever its timestamp (so compaction never changes a result). Its stamp is its own timestamp, partition and offset;
+// between partitions the greatest stamp wins (merge.hpp). A negative timestamp ("none") counts as 0.
+//
+// A tombstone removes the row of its record key from `latest` tables keyed by it; it is a dead letter only if they
 // can't use its key.
-// - The row is the record as it is, without white space around it; minified if it has CR or LF.
+//
+// The row is the record as it is, without white space around it; minified if it has CR or LF.
 #pragma once
 
 #include "proto/change_set.hpp"

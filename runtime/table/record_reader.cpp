@@ -126,6 +126,8 @@ std::string_view record_reader::text() const { return impl_->text; }
 
 std::string_view record_reader::given() const { return {impl_->buffer.data(), impl_->size}; }
 
+std::size_t record_reader::capacity() const { return impl_->capacity; }
+
 field record_reader::at(const pointer& where) const {
   field result;
   simdjson::dom::element found;

@@ -41,6 +41,8 @@ public:
   std::string_view text() const;
   // The bytes given to read(), unless they were too large.
   std::string_view given() const;
+  // The largest record that can be read without asking for memory.
+  std::size_t capacity() const;
   // The first of duplicate members counts.
   field at(const pointer& where) const;
   // A number at `where`, else nothing.

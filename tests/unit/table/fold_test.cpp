@@ -85,6 +85,8 @@ TEST(fold_latest, a_tombstone_without_a_usable_key_is_a_dead_letter) {
   const auto f = fold({latest("machines")});
   EXPECT_EQ(f->add(offset{0}, 1, no_text, no_text).dead_letter, "no key");
   EXPECT_EQ(f->add(offset{1}, 1, "\xFF", no_text).dead_letter, "no key");
+  const auto later = fold({latest("old"), latest("added")}, {offset{10}, offset{0}});
+  EXPECT_EQ(later->add(offset{0}, 1, no_text, no_text).dead_letter, "") << "it was one for `old` already";
 }
 
 TEST(fold, a_record_is_one_dead_letter_however_many_tables_miss_its_key_and_the_others_take_it) {

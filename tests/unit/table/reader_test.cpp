@@ -71,9 +71,11 @@ TEST(record_reader, goes_on_after_ten_megabytes_and_gives_the_memory_back) {
   EXPECT_TRUE(reader.given().empty());
   EXPECT_EQ(reader.read(big), "");
   EXPECT_EQ(reader.text().size(), big.size());
+  EXPECT_GE(reader.capacity(), big.size());
   for (int i = 0; i < 1200; ++i)
     ASSERT_EQ(reader.read("{\"a\":" + std::to_string(i) + "}"), "");
   EXPECT_EQ(reader.number_at(pointer("/a"))->integer(), 1199);
+  EXPECT_LE(reader.capacity(), std::size_t{64} << 10);
   EXPECT_EQ(reader.read(big), "");
 }
 
