@@ -1,0 +1,81 @@
+// The commands of the weir binary. Each gives the process' exit code (sysexits). Data goes to standard output, errors to standard error.
+#pragma once
+
+#include "proto/topology.hpp"
+#include "runtime/core/log.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weir::kafka {
+class producer;
+}
+
+namespace weir::cli {
+
+// From sysexits.h, named as there.
+inline constexpr int exit_ok = 0;
+inline constexpr int exit_usage = 64;       // EX_USAGE: the command line is wrong
+inline constexpr int exit_data = 65;        // EX_DATAERR: an answer that makes no sense
+inline constexpr int exit_unavailable = 69; // EX_UNAVAILABLE: what is to be talked to is not there
+inline constexpr int exit_software = 70;    // EX_SOFTWARE
+inline constexpr int exit_os = 71;          // EX_OSERR
+inline constexpr int exit_config = 78;      // EX_CONFIG: the topology is wrong, or not what Redis holds
+
+struct run_options {
+  std::string file;
+  std::vector<std::string> sets;
+  std::vector<std::string> roles;
+  std::string name; // of the node, for people; default: the host's name
+  log::format format = log::format::text;
+  log::level level = log::level::info;
+};
+
+int run(const run_options& options);
+
+// What `demo` adds to a node: called once it is ready, on the main thread; the result is destroyed before the node drains.
+struct companion {
+  virtual ~companion() = default;
+};
+using companion_factory = std::function<std::unique_ptr<companion>(const kafka_config& resolved)>;
+int run_topology(topology topo, const run_options& options, const companion_factory& with = {});
+
+struct demo_options {
+  std::vector<std::string> sets;
+  std::string listen; // host:port; empty: the topology's
+  log::format format = log::format::text;
+  log::level level = log::level::warn;
+};
+
+int demo(const demo_options& options);
+
+struct check_options {
+  std::string file;
+  std::vector<std::string> sets;
+  bool connect = false;
+};
+
+int check(const check_options& options);
+int schema();
+int graph(const std::string& file, const std::vector<std::string>& sets, const std::string& format);
+
+struct status_options {
+  std::string url;
+  bool watch = false, json = false;
+  std::string ca_file;
+};
+
+int status(const status_options& options);
+
+struct tail_options {
+  std::string url, table;
+  bool json = false;
+  std::uint64_t count = 0; // ends after so many lines; 0: never
+  std::string ca_file;
+};
+
+int tail(const tail_options& options);
+
+} // namespace weir::cli

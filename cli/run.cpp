@@ -1,0 +1,297 @@
+#include "actors/node.hpp"
+#include "cli/commands.hpp"
+#include "runtime/config/load.hpp"
+#include "runtime/core/reactor.hpp"
+#include "runtime/embedded/redis_server.hpp"
+#include "runtime/http/static_files.hpp"
+#include "runtime/kafka/embedded_broker.hpp"
+#include "runtime/kafka/rd_consumer.hpp"
+#include "runtime/kafka/rd_producer.hpp"
+#include "runtime/redis/redis_store.hpp"
+
+#include <algorithm>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+#include <csignal>
+#include <poll.h>
+#include <random>
+#include <set>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <thread>
+#include <unistd.h>
+
+namespace weir::cli {
+namespace {
+
+using clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+// What other threads tell the main one: that the node gives up, or that it has ended.
+class mailbox {
+public:
+  mailbox() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~mailbox() { ::close(fd_); }
+  mailbox(const mailbox&) = delete;
+  mailbox& operator=(const mailbox&) = delete;
+
+  int fd() const { return fd_; }
+
+  void give_up(int code, const std::string& why) {
+    {
+      std::lock_guard lock(mutex_);
+      if (reason_.empty()) {
+        exit_code_ = code;
+        reason_ = why;
+      }
+    }
+    wake();
+  }
+
+  void ended() {
+    ended_ = true;
+    wake();
+  }
+
+  void drain() {
+    std::uint64_t n;
+    while (::read(fd_, &n, sizeof n) > 0) {
+    }
+  }
+
+  bool has_ended() const { return ended_; }
+  std::pair<int, std::string> given_up() const {
+    std::lock_guard lock(mutex_);
+    return {exit_code_, reason_};
+  }
+
+private:
+  void wake() {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto n = ::write(fd_, &one, sizeof one); // a full counter has woken already
+  }
+
+  int fd_;
+  mutable std::mutex mutex_;
+  int exit_code_ = 0;
+  std::string reason_;
+  std::atomic<bool> ended_{false};
+};
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "node";
+}
+
+std::string new_incarnation() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+std::map<std::string, std::int32_t> topics_of(const topology& topo) {
+  std::map<std::string, std::int32_t> topics;
+  for (const auto& [name, s] : topo.sources) {
+    topics[s.topic] = 0;
+    if (!s.dead_letter.empty())
+      topics.try_emplace(s.dead_letter, 1);
+  }
+  for (const auto& [name, j] : topo.jobs)
+    if (!j.write_topic.empty())
+      topics.try_emplace(j.write_topic, 1);
+  return topics;
+}
+
+bool writes_to_kafka(const topology& topo) {
+  return std::any_of(topo.sources.begin(), topo.sources.end(), [](const auto& s) { return !s.second.dead_letter.empty(); }) ||
+         std::any_of(topo.jobs.begin(), topo.jobs.end(), [](const auto& j) { return !j.second.write_topic.empty(); });
+}
+
+int fail_with(int code, const std::string& what) {
+  fmt::print(stderr, "weir: {}\n", what);
+  return code;
+}
+
+int exit_code_of(const error& e) {
+  switch (e.code) {
+  case ec::bad_topology:
+  case ec::bad_argument:
+    return exit_config;
+  default:
+    return exit_os;
+  }
+}
+
+std::string page_url(const http_config& http, std::uint16_t port) {
+  const auto host = http.host == "0.0.0.0" || http.host == "::" ? host_name() : http.host.find(':') == std::string::npos ? http.host : "[" + http.host + "]";
+  return fmt::format("{}://{}:{}/", http.tls() ? "https" : "http", host, port);
+}
+
+} // namespace
+
+int run(const run_options& options) {
+  log::setup(options.level, options.format);
+  load_options load;
+  load.sets = options.sets;
+  auto loaded = load_topology_file(options.file, load);
+  for (const auto& p : loaded.problems)
+    fmt::print(stderr, "{}\n", to_string(p));
+  if (!loaded.ok())
+    return exit_config;
+  if (!loaded.value.unavailable.empty()) {
+    for (const auto& part : loaded.value.unavailable)
+      fmt::print(stderr, "{}: {}: {} is not available yet in this version\n", options.file, part.pointer, part.what);
+    return exit_config;
+  }
+  return run_topology(std::move(loaded.value), options);
+}
+
+int run_topology(topology topo, const run_options& options, const companion_factory& with) {
+  const auto started = clock::now();
+  const std::set<std::string> roles(options.roles.begin(), options.roles.end());
+  for (const auto& role : roles)
+    if (role != "ingest" && role != "gateway" && role != "batch")
+      return fail_with(exit_usage, fmt::format("unknown role '{}': ingest, gateway and batch are known", role));
+  if (!roles.empty() && roles.size() < 3)
+    return fail_with(exit_config, "a node with some of the roles only is not available yet in this version: a node takes all three (leave --roles out)");
+
+  // Before any thread: signals are for the main thread alone, and the embedded Redis follows the thread that started it.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  auto redis_settings = topo.redis;
+  std::unique_ptr<embedded::redis_server> redis_child;
+  if (topo.redis.embedded()) {
+    auto child = embedded::redis_server::start();
+    if (!child)
+      return fail_with(exit_os, child.error().message);
+    redis_child = std::move(*child);
+    redis_settings.url = redis_child->url();
+    log::info("node", "Redis is embedded: its state ends with this process");
+  }
+  auto kafka_settings = topo.kafka;
+  std::unique_ptr<kafka::embedded_broker> broker;
+  if (topo.kafka.embedded()) {
+    auto b = kafka::embedded_broker::start(topics_of(topo));
+    if (!b)
+      return fail_with(exit_os, b.error().message);
+    broker = std::move(*b);
+    kafka_settings.brokers = broker->bootstrap();
+    log::info("node", "Kafka is embedded: it keeps about 5 MiB or 100,000 message sets a partition, and nothing beyond this process",
+              {{"brokers", kafka_settings.brokers}});
+  }
+
+  const auto cores = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);
+  std::vector<std::unique_ptr<reactor>> reactors;
+  std::vector<reactor*> reactor_pointers;
+  for (std::size_t i = 0; i < cores; ++i) {
+    reactors.push_back(std::make_unique<reactor>(fmt::format("weir-io-{}", i)));
+    reactors.back()->start();
+    reactor_pointers.push_back(reactors.back().get());
+  }
+  auto store = redis::make_redis_store(redis_settings, reactor_pointers);
+  if (!store)
+    return fail_with(exit_code_of(store.error()), store.error().message);
+  std::unique_ptr<kafka::producer> producer;
+  if (writes_to_kafka(topo)) {
+    auto made = kafka::make_producer(kafka_settings);
+    if (!made)
+      return fail_with(exit_code_of(made.error()), made.error().message);
+    producer = std::move(*made);
+  }
+
+  mailbox box;
+  status_board board;
+  metrics::registry metrics;
+  metrics.get(metrics::names::build_info, WEIR_VERSION).set(1);
+  auto node = std::make_shared<actors::node_context>();
+  node->topo = std::move(topo);
+  node->node_name = options.name.empty() ? host_name() : options.name;
+  node->incarnation = new_incarnation();
+  node->store = store->get();
+  node->producer = producer.get();
+  node->metrics = &metrics;
+  node->board = &board;
+  node->commit_to_kafka = !node->topo.redis.embedded() && !node->topo.kafka.embedded();
+  node->wall_ms = [] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  };
+  node->give_up = [&box](int code, const std::string& why) { box.give_up(code, why); };
+  node->make_consumer = [kafka_settings, by_hand = node->topo.kafka.embedded()](const source_config& source) {
+    kafka::consumer_options o;
+    o.assign_by_hand = by_hand;
+    return kafka::make_consumer(kafka_settings, source, o);
+  };
+  for (const auto& [name, s] : node->topo.sources)
+    node->partition_counts[name] = 0;
+
+  int code = exit_ok;
+  {
+    caf::actor_system_config config;
+    // One queue with a condition variable: faster at our rates than work stealing, and idle when there is nothing to do.
+    config.set("scheduler.policy", caf::atom("sharing"));
+    config.set("scheduler.max-threads", std::max<std::size_t>(cores, 2));
+    config.set("scheduler.max-throughput", std::size_t{300});
+    caf::actor_system system{config};
+    actors::node_config settings;
+    settings.node = node;
+    settings.reactors = reactor_pointers;
+    settings.assets = http::dashboard_assets();
+    settings.on_end = [&box](int) { box.ended(); };
+    auto running = actors::start_node(system, std::move(settings));
+    if (!running) {
+      fmt::print(stderr, "weir: {}\n", running.error().message);
+      std::_Exit(exit_os); // the publishers that were spawned have nothing to save
+    }
+    const auto url = page_url(node->topo.http, running->server->port());
+    log::info("node", "listening", {{"url", url}, {"topology", node->topo.name}});
+
+    const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    std::unique_ptr<companion> beside;
+    bool ready = false, stopping = false;
+    while (!box.has_ended()) {
+      pollfd fds[] = {{signal_fd, POLLIN, 0}, {box.fd(), POLLIN, 0}};
+      ::poll(fds, 2, ready ? -1 : 10);
+      box.drain();
+      signalfd_siginfo info;
+      if (::read(signal_fd, &info, sizeof info) == sizeof info) {
+        if (stopping)
+          std::_Exit(128 + static_cast<int>(info.ssi_signo)); // the second one ends at once
+        stopping = true;
+        beside.reset();
+        caf::anon_send(running->actor, actors::stop_work{});
+      }
+      if (const auto [why_code, why] = box.given_up(); why_code != 0 && !stopping) {
+        log::error("node", "gives up", {{"reason", why}});
+        fmt::print(stderr, "weir: {}\n", why);
+        code = why_code;
+        stopping = true;
+        beside.reset();
+        caf::anon_send(running->actor, actors::stop_work{});
+      }
+      if (!ready && !stopping && board.waits().empty()) {
+        ready = true;
+        log::info("node", "ready", {{"after_ms", std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - started).count()}});
+        if (with) {
+          fmt::print("weir {}: open {}\n", WEIR_VERSION, url);
+          std::fflush(stdout);
+          beside = with(kafka_settings);
+        }
+      }
+    }
+    ::close(signal_fd);
+    running->server->close(2'000);
+  }
+  if (producer)
+    producer->flush(2s);
+  (*store)->close();
+  for (auto& r : reactors)
+    r->stop();
+  return code;
+}
+
+} // namespace weir::cli
