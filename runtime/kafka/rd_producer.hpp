@@ -4,7 +4,9 @@
 #include "proto/topology.hpp"
 #include "runtime/kafka/producer.hpp"
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
