@@ -1,12 +1,13 @@
 // Lines of numeric fields over time, sampled from live tables.
 import uPlot from 'uplot';
 import { attribute, fill, h, text } from './dom';
-import { bytes, clock, number, unitOf, type Unit } from './format';
-import { seriesOf, type ChartSpec, type Series } from './model';
-import type { Connection, Store } from './connection';
+import { bytes, caption, clock, number, unitOf, type Unit } from './format';
+import { past, seriesOf, type ChartSpec, type Series } from './model';
+import type { Connection, LogEntry, Store } from './connection';
 
 const sampleEvery = 500;
 const keep = 1200; // samples: ten minutes
+const maxRemembered = 64; // rows: a past of more takes long to work out
 
 const styleOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -29,7 +30,7 @@ export class Chart {
     this.store = connection.open(spec.table, kind);
     this.unit = unitOf(spec.fields[0] ?? '');
     const named = spec.title === spec.fields[0] ? spec.table : spec.title;
-    const heading = h('h3', {}, h('strong', {}, named), h('span', {}, spec.fields.join(', ').replace(/_/g, ' ')));
+    const heading = h('h3', {}, h('strong', {}, named), h('span', {}, spec.fields.map(caption).join(', ')));
     this.element = h('article', { class: 'card chart' },
       h('header', {}, heading, h('span', { class: 'origin' }, spec.table),
         remove && h('button', { type: 'button', class: 'button quiet', 'aria-label': `Remove the chart ${named} ${spec.fields.join(', ')}`, onclick: remove }, '×')),
@@ -49,6 +50,24 @@ export class Chart {
 
   restyle(): void {
     this.build();
+  }
+
+  // A log that keeps the same records as this table knows what was before this page was opened.
+  remember(entries: LogEntry[]): boolean {
+    if (this.store.rows.size > maxRemembered) return false;
+    const before = (this.xs[0] ?? Date.now() / 1000) * 1000;
+    const samples = past(this.spec, this.store.rows, entries, before - keep * sampleEvery, before, sampleEvery);
+    if (!samples || this.xs.length === 0) return false;
+    const at = new Map(this.series.map((s, i) => [s.id, i]));
+    this.xs = [...samples.times.map((ms) => ms / 1000), ...this.xs];
+    const older = this.ys.map(() => samples.times.map((): number | null => null));
+    for (const [id, values] of samples.values) {
+      const i = at.get(id);
+      if (i !== undefined) older[i] = values;
+    }
+    this.ys = this.ys.map((values, i) => [...(older[i] ?? []), ...values]);
+    this.draw();
+    return true;
   }
 
   private sample(): void {

@@ -21,6 +21,12 @@ function isTime(name: string, value: unknown): boolean {
 
 const grouped = new Intl.NumberFormat('en', { useGrouping: true, maximumFractionDigits: 0 });
 
+// A field's name without the unit that its values show: read_bytes_s is "read".
+export function caption(field: string): string {
+  const bare = field.replace(/_?(bytes_(per_)?s(ec|econd)?|bytes|mb|mib|percent|pct|ms)$/, '');
+  return (bare === '' || bare.endsWith('.') ? field : bare).replace(/_/g, ' ');
+}
+
 export function count(value: number): string {
   return grouped.format(value);
 }
@@ -83,7 +89,7 @@ export function interval(given: string): string {
 
 export function ago(ms: number, now: number): string {
   const past = now - ms;
-  return past < 1500 ? 'just now' : `${duration(Math.round(past / 1000) * 1000)} ago`;
+  return past < 1500 ? 'just now' : `${duration(Math.round(past / 1000) * 1000).replace('.0 s', ' s')} ago`;
 }
 
 // `decimals`: of the whole column, so that its points stand below each other.

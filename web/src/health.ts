@@ -103,7 +103,7 @@ export class HealthView {
     attribute(this.linkState, 'data-state', c.state === 'connected' ? 'good' : c.state === 'disconnected' ? 'bad' : 'busy');
     this.again.hidden = c.state !== 'disconnected';
     pairs(this.link, [
-      ['Since', duration(Math.round((Date.now() - c.since) / 1000) * 1000)],
+      ['Since', duration(Math.round((Date.now() - c.since) / 1000) * 1000).replace('.0 s', ' s')],
       ['Session', c.client || '–'],
       ['Changes', `${c.received.perSecond.toFixed(0)}/s`],
       ['Reconnects', count(c.drops)],

@@ -60,7 +60,7 @@ export class JobsView {
     text(find('.trigger'), job.every ? `every ${interval(job.every)}` : job.cron ? job.cron : 'on demand');
     const parts = [`${count(job.runs ?? 0)} ${job.runs === 1 ? 'run' : 'runs'}`];
     if (job.running) parts.push('running');
-    else if (next !== null) parts.push(next > now ? `next in ${duration(Math.ceil((next - now) / 1000) * 1000)}` : 'due');
+    else if (next !== null) parts.push(next > now ? `next in ${duration(Math.ceil((next - now) / 1000) * 1000).replace('.0 s', ' s')}` : 'due');
     text(find('.facts'), parts.join(' · '));
     const asked = this.asked.get(job.name);
     const button = find('button') as HTMLButtonElement;

@@ -1,5 +1,5 @@
 // Rows as the page keeps them, and what can be read off them. Nothing here knows the browser.
-import { cell, unitOf, type Unit } from './format';
+import { caption, cell, unitOf, type Unit } from './format';
 
 export type Flat = Record<string, unknown>;
 
@@ -107,9 +107,9 @@ export function select(rows: Iterable<Row>, filter: string, sorting: Sorting): R
 
 // Which rows of `count` are drawn: what the window of `height` shows, and some beyond its edges.
 export function visible(count: number, rowHeight: number, scrolled: number, height: number, beyond = 8): { from: number; to: number } {
-  const from = Math.max(0, Math.floor(scrolled / rowHeight) - beyond);
+  const from = Math.min(count, Math.max(0, Math.floor(scrolled / rowHeight) - beyond));
   const to = Math.min(count, Math.ceil((scrolled + height) / rowHeight) + beyond);
-  return { from: Math.min(from, count), to: Math.max(from, to) };
+  return { from, to };
 }
 
 // A bounded number of updates a second over the last seconds.
@@ -157,6 +157,7 @@ const liked: [RegExp, number][] = [
 function liking(field: string): number {
   let score = 20;
   for (const [pattern, points] of liked) if (pattern.test(field)) score = Math.max(score, points);
+  if (/(^|[._])used/.test(field)) score += 3;
   if (/(^|_)(avg|mean|max|min|p\d\d|first|last)$/.test(field)) score -= 25;
   if (/(^|_)(n|count|records|total|threads|swap)(_|$)/.test(field)) score -= 30;
   return score;
@@ -208,7 +209,7 @@ export function seriesOf(spec: ChartSpec, rows: Map<string, Row>): Series[] {
   if (keys.length * spec.fields.length <= maxSeries) {
     return keys.flatMap((key) => spec.fields.map((field) => ({
       id: JSON.stringify([key, field]),
-      label: spec.fields.length === 1 ? key : keys.length === 1 ? field : `${key} ${field}`,
+      label: spec.fields.length === 1 ? key : keys.length === 1 ? caption(field) : `${key} ${caption(field)}`,
       value: (now: Map<string, Row>) => read(now.get(key), field),
     })));
   }
@@ -228,4 +229,34 @@ export function seriesOf(spec: ChartSpec, rows: Map<string, Row>): Series[] {
 
 function push(values: number[], value: number | null): void {
   if (value !== null) values.push(value);
+}
+
+// Samples of a chart's past, out of a log of the same records: entries of the chart's shape, told apart by the field that holds the
+// row's key. Nothing where the log holds other things.
+export function past(spec: ChartSpec, rows: Map<string, Row>, entries: { time: number; value: unknown }[], from: number, to: number, every: number): { times: number[]; values: Map<string, (number | null)[]> } | null {
+  const flat = entries.filter((entry) => entry.time >= from && entry.time < to).map((entry) => ({ time: entry.time, data: flatten(entry.value) }))
+    .filter((entry) => (spec.shape === null ? spec.fields.every((field) => typeof entry.data[field] === 'number') : shapeOf(entry.data) === spec.shape))
+    .sort((a, b) => a.time - b.time);
+  const sample = flat[0];
+  if (!sample) return null;
+  const keyed = Object.keys(sample.data).find((name) => rows.has(String(sample.data[name])));
+  if (keyed === undefined) return null;
+  const lines = seriesOf(spec, rows);
+  const then = new Map<string, Row>();
+  const times: number[] = [];
+  const values = new Map<string, (number | null)[]>();
+  let next = 0;
+  for (let at = sample.time + every; at < to; at += every) {
+    for (let entry = flat[next]; entry && entry.time <= at; entry = flat[++next]) {
+      const key = String(entry.data[keyed]);
+      if (rows.has(key)) then.set(key, { key, data: entry.data, lower: '' });
+    }
+    for (const series of lines) {
+      const list = values.get(series.id);
+      if (list) list.push(series.value(then));
+      else values.set(series.id, [series.value(then)]);
+    }
+    times.push(at);
+  }
+  return times.length ? { times, values } : null;
 }

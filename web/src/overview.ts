@@ -5,11 +5,12 @@ import { bytes, short } from './format';
 import { numericFields, suggest, type ChartSpec } from './model';
 import { remember, remembered } from './theme';
 import type { NodeInfo, TableInfo } from './api';
-import type { Connection, Store } from './connection';
+import { tail, type Connection, type LogEntry, type Store } from './connection';
 
 const maxSuggested = 4;
 const maxRows = 500; // of a table that is looked at without being asked for
 const maxTables = 6;
+const pastEntries = 10000; // most that REST gives at once
 const kept = 'weir.charts';
 
 export class Overview {
@@ -23,6 +24,8 @@ export class Overview {
   private readonly field = h('select', { 'aria-label': 'Field' });
   private readonly open: { chart: Chart; own: boolean }[] = [];
   private infos: TableInfo[] = [];
+  private logs: string[] = [];
+  private readonly pasts = new Map<string, Promise<LogEntry[]>>();
   private offered: Store | null = null;
   private probes: Store[] = [];
   private suggested = false;
@@ -78,6 +81,7 @@ export class Overview {
 
   update(infos: TableInfo[]): void {
     this.infos = infos.filter((table) => table.kind !== 'log');
+    this.logs = infos.filter((table) => table.kind === 'log' && (table.rows ?? 1) > 0).map((table) => table.name);
     if (!this.restored && this.infos.length) {
       this.restored = true;
       for (const spec of this.own) this.add(spec, true);
@@ -129,6 +133,21 @@ export class Overview {
     this.open.push(entry);
     this.charts.append(entry.chart.element);
     this.empty.hidden = true;
+    // After its first samples, when it knows its lines.
+    setTimeout(() => void this.remember(entry.chart), 1600);
+  }
+
+  // Several charts begin at once: a log is fetched for all of them together.
+  private async remember(chart: Chart): Promise<void> {
+    for (const log of this.logs.slice(0, 3)) {
+      let entries = this.pasts.get(log);
+      if (!entries) {
+        entries = tail(log, pastEntries);
+        this.pasts.set(log, entries);
+        setTimeout(() => this.pasts.delete(log), 5000);
+      }
+      if (chart.remember(await entries)) return;
+    }
   }
 
   private submit(): void {
