@@ -14,9 +14,9 @@ namespace weir::embedded {
 
 struct redis_server_options {
   std::string program = "redis-server";
-  std::string base_directory;                // for the private directory; empty: $TMPDIR, else /tmp
+  std::string base_directory{};              // for the private directory; empty: $TMPDIR, else /tmp
   std::chrono::milliseconds ready_deadline{5000};
-  std::vector<std::string> config_lines;     // appended to redis.conf (tests: TLS, ACL, AOF)
+  std::vector<std::string> config_lines{};   // appended to redis.conf (tests: TLS, ACL, AOF)
 };
 
 class redis_server {

@@ -20,7 +20,7 @@ std::uint32_t bucket_of(std::string_view key, std::uint32_t buckets) {
 
 std::uint32_t bucket_count(std::uint64_t expected_rows, std::uint32_t partitions) {
   const std::uint64_t rows = expected_rows / std::max(partitions, 1u);
-  const std::uint64_t wanted = (rows + 999) / 1000;
+  const std::uint64_t wanted = rows / 1000 + (rows % 1000 != 0);
   return static_cast<std::uint32_t>(std::bit_ceil(std::clamp<std::uint64_t>(wanted, 1, 1u << 16)));
 }
 

@@ -38,7 +38,7 @@ end
 local t = redis.call('TIME')
 local n = tonumber(A[5])
 local first = math.max(tonumber(stored) + 1, t[1] * 1000000 + t[2], tonumber(A[4]))
-local last = first + n - 1
+local last = first + (n - 1) -- in this order: first + n may be beyond 2^53 and rounded
 if last >= 9007199254740992 then return {err = 'WEIRVERSION a version beyond 2^53 was asked for'} end
 local firsts, lasts = num(first), num(last)
 

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <fmt/format.h>
 
-namespace weir::test {
+namespace weir::support {
 
 using namespace redis;
 
@@ -644,4 +644,4 @@ memory_store::counts memory_store::counted() const {
   return impl_->counters;
 }
 
-} // namespace weir::test
+} // namespace weir::support

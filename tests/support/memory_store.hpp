@@ -11,7 +11,7 @@
 #include <mutex>
 #include <random>
 
-namespace weir::test {
+namespace weir::support {
 
 // What happens to one call.
 enum class fault {
@@ -88,4 +88,4 @@ private:
   std::unique_ptr<impl> impl_;
 };
 
-} // namespace weir::test
+} // namespace weir::support
