@@ -1,9 +1,10 @@
 // Speaks the part of weir's client protocol and REST that the dashboard uses, over made-up data, so that the page can be worked
 // on and tested without a node.
 //
-//   node dev/mock-server.mjs [--port 8090] [--dist DIR] [--watch] [--rows N] [--page N]
+//   node dev/mock-server.mjs [--port 8090] [--dist DIR] [--watch] [--rows N] [--page N] [--frozen]
 //
-// --watch bundles again when web/src changes; --rows is the size of the table `fleet`; --page the rows of a state page.
+// --watch bundles again when web/src changes; --rows is the size of the table `fleet`; --page the rows of a state page; --frozen: nothing
+// ever changes.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { watch } from 'node:fs';
@@ -14,7 +15,8 @@ import { bundle } from '../build.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' };
-export const csp = "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+// No weaker than what a node sends with the page.
+const csp = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 // A table with rows by key and the version of their last change; removed rows stay as tombstones.
 class Table {
@@ -54,7 +56,7 @@ class Log {
   }
 }
 
-export async function startMock({ port = 0, dist, rows = 0, page = 200 } = {}) {
+export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen = false } = {}) {
   const tables = new Map();
   const add = (table) => (tables.set(table.name, table), table);
   const metrics = add(new Table('metrics', 'latest'));
@@ -123,7 +125,7 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200 } = {}) {
   };
   tick();
   run();
-  const timers = [setInterval(tick, 200), setInterval(run, 10000)];
+  const timers = frozen ? [] : [setInterval(tick, 200), setInterval(run, 10000)];
 
   const json = (response, status, value) => {
     response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
@@ -270,7 +272,7 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
       timer = setTimeout(() => bundle(dist).then(() => console.log('bundled'), (error) => console.error(error.message)), 100);
     });
   }
-  const mock = await startMock({ port: Number(option('port', 8090)), dist, rows: Number(option('rows', 0)), page: Number(option('page', 200)) });
+  const mock = await startMock({ port: Number(option('port', 8090)), dist, rows: Number(option('rows', 0)), page: Number(option('page', 200)), frozen: process.argv.includes('--frozen') });
   console.log(JSON.stringify({ url: mock.url }));
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => mock.stop().then(() => process.exit(0)));
 }
