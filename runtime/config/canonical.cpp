@@ -16,7 +16,8 @@ using json = nlohmann::ordered_json;
 
 constexpr std::string_view hidden = "***";
 
-// FNV-1a: the same on every machine and in every release. It tells a definition from another one; nobody gains by a collision.
+// FNV-1a: the same on every machine and in every release. It tells a definition from another one; nobody gains by a
+// collision.
 std::uint64_t stable_hash(std::string_view text) {
   std::uint64_t h = 14695981039346656037ull;
   for (const char c : text) {
@@ -28,8 +29,10 @@ std::uint64_t stable_hash(std::string_view text) {
 
 bool secret_property(std::string_view name) {
   std::string low(name);
-  std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  for (const auto* part : {"password", "passphrase", "secret", "token", "jaas", "key.pem", "keystore.pem", "oauthbearer.config", "credential"})
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  for (const auto* part : {"password", "passphrase", "secret", "token", "jaas", "key.pem", "keystore.pem",
+                           "oauthbearer.config", "credential"})
     if (low.find(part) != std::string::npos)
       return true;
   return false;
@@ -55,26 +58,19 @@ json masked(const node& n, bool properties) {
   if (n.secret)
     return hidden;
   switch (n.kind) {
-  case node::type::null:
-    return nullptr;
-  case node::type::boolean:
-    return n.truth;
-  case node::type::integer:
-    return n.integer;
-  case node::type::natural:
-    return n.natural;
-  case node::type::real:
-    return n.real;
-  case node::type::string:
-    return without_passwords(n.text);
+  case node::type::null: return nullptr;
+  case node::type::boolean: return n.truth;
+  case node::type::integer: return n.integer;
+  case node::type::natural: return n.natural;
+  case node::type::real: return n.real;
+  case node::type::string: return without_passwords(n.text);
   case node::type::array: {
     json out = json::array();
     for (const auto& m : n.members)
       out.push_back(masked(m.value, false));
     return out;
   }
-  case node::type::object:
-    break;
+  case node::type::object: break;
   }
   json out = json::object();
   for (const auto& m : n.members)
@@ -106,6 +102,8 @@ void identify(table_config& t) {
   t.fingerprint = fmt::format("{:016x}", stable_hash(t.canonical));
 }
 
-std::string masked_text(const node& root) { return masked(root, false).dump(2, ' ', false, json::error_handler_t::replace); }
+std::string masked_text(const node& root) {
+  return masked(root, false).dump(2, ' ', false, json::error_handler_t::replace);
+}
 
 } // namespace weir::config

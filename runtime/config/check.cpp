@@ -14,18 +14,21 @@
 namespace weir::config {
 
 void checker::report(const node& n, const std::string& pointer, std::string what, std::string remedy) {
-  problems_.push_back({pointer, n.at.line, n.at.column, std::move(what), std::move(remedy), n.place.empty() ? file_ : n.place});
+  problems_.push_back(
+      {pointer, n.at.line, n.at.column, std::move(what), std::move(remedy), n.place.empty() ? file_ : n.place});
 }
 
 void checker::report_name(const member& m, const std::string& pointer, std::string what, std::string remedy) {
-  problems_.push_back({pointer, m.at.line, m.at.column, std::move(what), std::move(remedy), m.place.empty() ? file_ : m.place});
+  problems_.push_back(
+      {pointer, m.at.line, m.at.column, std::move(what), std::move(remedy), m.place.empty() ? file_ : m.place});
 }
 
 void checker::missing(const spot& s, std::string_view name, std::string_view example) {
   report(s, fmt::format("'{}' is missing", name), fmt::format("add \"{}\": {}", name, example));
 }
 
-std::string checker::near(std::string_view word, std::span<const std::string_view> candidates, std::string_view otherwise) const {
+std::string checker::near(std::string_view word, std::span<const std::string_view> candidates,
+                          std::string_view otherwise) const {
   if (const auto found = nearest(word, candidates))
     return fmt::format("did you mean '{}'?", *found);
   return std::string(otherwise);
@@ -46,7 +49,8 @@ void checker::each(const spot& s, std::span<const key> keys, const std::function
       std::vector<std::string_view> names;
       for (const auto& k : keys)
         names.push_back(k.name);
-      report_name(m, inner.pointer, fmt::format("unknown key '{}'", m.name), near(m.name, names, fmt::format("there are: {}", fmt::join(names, ", "))));
+      report_name(m, inner.pointer, fmt::format("unknown key '{}'", m.name),
+                  near(m.name, names, fmt::format("there are: {}", fmt::join(names, ", "))));
       continue;
     }
     if (!known->later.empty())
@@ -69,10 +73,12 @@ std::optional<std::string> checker::text(const spot& s) {
     return n.text;
   }
   if (n.is(node::type::object) && n.find("file"))
-    report(s, "a string is wanted, not an object",
-           R"({"file": ...} may stand only for redis.url, redis.username, redis.password and values of kafka.properties)");
+    report(
+        s, "a string is wanted, not an object",
+        R"({"file": ...} may stand only for redis.url, redis.username, redis.password and values of kafka.properties)");
   else
-    report(s, fmt::format("a string is wanted, not {}", kind_name(n)), n.scalar() && !n.is(node::type::null) ? "put it in double quotes" : "");
+    report(s, fmt::format("a string is wanted, not {}", kind_name(n)),
+           n.scalar() && !n.is(node::type::null) ? "put it in double quotes" : "");
   return std::nullopt;
 }
 
@@ -99,7 +105,8 @@ std::optional<std::string> checker::secret(const spot& s) {
   errno = 0;
   std::ifstream in(full, std::ios::binary);
   if (!in) {
-    report(path, fmt::format("can't read '{}': {}", full.string(), std::strerror(errno)), "relative paths start at the topology file's folder");
+    report(path, fmt::format("can't read '{}': {}", full.string(), std::strerror(errno)),
+           "relative paths start at the topology file's folder");
     return std::nullopt;
   }
   std::string content(secret_file_limit + 1, '\0');
@@ -132,7 +139,8 @@ std::optional<std::string> checker::file_path(const spot& s) {
   std::error_code error;
   errno = 0;
   if (name->empty() || std::filesystem::is_directory(full, error) || !std::ifstream(full)) {
-    report(s, fmt::format("can't read '{}'{}", full.string(), errno == 0 ? "" : fmt::format(": {}", std::strerror(errno))),
+    report(s,
+           fmt::format("can't read '{}'{}", full.string(), errno == 0 ? "" : fmt::format(": {}", std::strerror(errno))),
            "relative paths start at the topology file's folder");
     return std::nullopt;
   }
@@ -180,7 +188,8 @@ std::optional<duration> checker::time_span(const spot& s, duration least) {
     return std::nullopt;
   const auto value = parse_duration(*written);
   if (!value) {
-    report(s, fmt::format("'{}' is no duration", *written), "write a whole number and one of ms s m h d, such as 250ms, 10s, 5m, 1h, 7d");
+    report(s, fmt::format("'{}' is no duration", *written),
+           "write a whole number and one of ms s m h d, such as 250ms, 10s, 5m, 1h, 7d");
     return std::nullopt;
   }
   if (*value < least) {
@@ -201,7 +210,8 @@ std::optional<std::uint64_t> checker::size(const spot& s, std::uint64_t least, s
     written = fmt::format("'{}'", n.text);
   }
   if (!value) {
-    report(s, fmt::format("{} is no size", written), "write a whole number of bytes, or with KiB MiB GiB, such as \"64KiB\"");
+    report(s, fmt::format("{} is no size", written),
+           "write a whole number of bytes, or with KiB MiB GiB, such as \"64KiB\"");
     return std::nullopt;
   }
   if (*value < least || *value > most) {
@@ -217,7 +227,8 @@ std::optional<std::string> checker::pointer(const spot& s, bool whole_record) {
     return std::nullopt;
   if (!is_pointer(*written)) {
     report(s, fmt::format("'{}' is no JSON Pointer", *written),
-           written->starts_with('/') ? "'~' is written '~0', and '/' in a name '~1'" : fmt::format("did you mean '/{}'?", *written));
+           written->starts_with('/') ? "'~' is written '~0', and '/' in a name '~1'"
+                                     : fmt::format("did you mean '/{}'?", *written));
     return std::nullopt;
   }
   if (written->empty() && !whole_record) {
@@ -232,13 +243,15 @@ std::optional<std::string> checker::topic(const spot& s) {
   if (!written)
     return std::nullopt;
   if (!is_topic(*written)) {
-    report(s, fmt::format("'{}' is no name of a topic", *written), "Kafka allows letters, digits and . _ - in it, at most 249");
+    report(s, fmt::format("'{}' is no name of a topic", *written),
+           "Kafka allows letters, digits and . _ - in it, at most 249");
     return std::nullopt;
   }
   return written;
 }
 
-std::optional<std::size_t> checker::choice(const spot& s, std::string_view what, std::span<const std::string_view> choices) {
+std::optional<std::size_t> checker::choice(const spot& s, std::string_view what,
+                                           std::span<const std::string_view> choices) {
   const auto written = text(s);
   if (!written)
     return std::nullopt;
@@ -246,15 +259,18 @@ std::optional<std::size_t> checker::choice(const spot& s, std::string_view what,
   if (found != choices.end())
     return static_cast<std::size_t>(found - choices.begin());
   report(s, fmt::format("unknown {} '{}'", what, *written),
-         near(*written, choices, choices.size() == 1 ? fmt::format("there is: {}", choices.front())
-                                                     : fmt::format("there are: {}", fmt::join(choices, ", "))));
+         near(*written, choices,
+              choices.size() == 1 ? fmt::format("there is: {}", choices.front())
+                                  : fmt::format("there are: {}", fmt::join(choices, ", "))));
   return std::nullopt;
 }
 
 condition checker::where(const spot& s) {
-  condition_reader reader([this](position at, const std::string& place, const std::string& pointer, std::string what, std::string remedy) {
-    problems_.push_back({pointer, at.line, at.column, std::move(what), std::move(remedy), place.empty() ? file_ : place});
-  });
+  condition_reader reader(
+      [this](position at, const std::string& place, const std::string& pointer, std::string what, std::string remedy) {
+        problems_.push_back(
+            {pointer, at.line, at.column, std::move(what), std::move(remedy), place.empty() ? file_ : place});
+      });
   return reader.read(*s.value, s.pointer);
 }
 
@@ -276,7 +292,8 @@ void checker::run(node& root) {
         if (is_name(*value))
           out_.name = *value;
         else
-          report(s, fmt::format("'{}' is no name of a topology", *value), "use letters, digits and . _ - in it, at most 128");
+          report(s, fmt::format("'{}' is no name of a topology", *value),
+                 "use letters, digits and . _ - in it, at most 128");
       }
     } else if (name == "kafka") {
       kafka(s);

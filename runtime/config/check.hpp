@@ -28,7 +28,9 @@ public:
 private:
   // check.cpp: what all parts share
   void report(const node& n, const std::string& pointer, std::string what, std::string remedy = "");
-  void report(const spot& s, std::string what, std::string remedy = "") { report(*s.value, s.pointer, std::move(what), std::move(remedy)); }
+  void report(const spot& s, std::string what, std::string remedy = "") {
+    report(*s.value, s.pointer, std::move(what), std::move(remedy));
+  }
   void report_name(const member& m, const std::string& pointer, std::string what, std::string remedy = "");
   void missing(const spot& s, std::string_view name, std::string_view example);
   bool object(const spot& s, std::string_view what);
@@ -48,7 +50,8 @@ private:
   std::optional<std::string> topic(const spot& s);
   std::optional<std::size_t> choice(const spot& s, std::string_view what, std::span<const std::string_view> choices);
   condition where(const spot& s);
-  std::string near(std::string_view word, std::span<const std::string_view> candidates, std::string_view otherwise = "") const;
+  std::string near(std::string_view word, std::span<const std::string_view> candidates,
+                   std::string_view otherwise = "") const;
   std::optional<std::string> file_path(const spot& s); // resolved, and readable
 
   // check_parts.cpp: kafka, redis, http, sources
@@ -86,7 +89,8 @@ private:
   const load_options& options_;
   std::vector<problem>& problems_;
   topology& out_;
-  // Where things stood, for what can be said only at the end: {"tables", T, "from"}, {"jobs", J, ""}, {"redis", "", "url"}, ...
+  // Where things stood, for what can be said only at the end: {"tables", T, "from"}, {"jobs", J, ""}, {"redis", "",
+  // "url"}, ...
   std::map<std::array<std::string, 3>, spot> seen_;
   std::map<std::string, std::vector<std::pair<std::string, spot>>> after_; // job -> the jobs it comes after
 };

@@ -85,8 +85,9 @@ std::vector<std::string> property_names(rd_kafka_conf_t* conf) {
   take(dump, count);
   rd_kafka_topic_conf_destroy(topic);
   // The dump leaves out what has no default.
-  for (const auto* name : {"sasl.username", "sasl.password", "ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.key.password",
-                           "ssl.keystore.location", "ssl.keystore.password", "ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "client.rack", "debug"})
+  for (const auto* name : {"sasl.username", "sasl.password", "ssl.ca.location", "ssl.certificate.location",
+                           "ssl.key.location", "ssl.key.password", "ssl.keystore.location", "ssl.keystore.password",
+                           "ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem", "client.rack", "debug"})
     out.emplace_back(name);
   return out;
 }
@@ -121,7 +122,8 @@ void checker::kafka(const spot& s) {
         if (const auto scheme = one.find("://"); scheme != std::string_view::npos)
           one.remove_prefix(scheme + 3);
         if (!is_authority(one) || one == "embedded")
-          return report(inner, "no list of brokers", "write host:port, more of them with commas between, or \"embedded\"");
+          return report(inner, "no list of brokers",
+                        "write host:port, more of them with commas between, or \"embedded\"");
       }
     } else if (name == "group") {
       const auto value = text(inner);
@@ -130,7 +132,8 @@ void checker::kafka(const spot& s) {
       if (is_name(*value))
         out_.kafka.group = *value;
       else
-        report(inner, fmt::format("'{}' is no name of a consumer group", *value), "use letters, digits and . _ - in it, at most 128");
+        report(inner, fmt::format("'{}' is no name of a consumer group", *value),
+               "use letters, digits and . _ - in it, at most 128");
     } else if (object(inner, "'properties'")) {
       const std::unique_ptr<rd_kafka_conf_t, conf_deleter> conf(rd_kafka_conf_new());
       each_named(inner, [&](member& m, spot property) { kafka_property(m, property, conf.get()); });
@@ -139,7 +142,8 @@ void checker::kafka(const spot& s) {
 }
 
 void checker::kafka_property(const member& m, const spot& s, void* conf) {
-  const auto owned = std::find_if(owned_properties.begin(), owned_properties.end(), [&](const owned_property& p) { return p.name == m.name; });
+  const auto owned = std::find_if(owned_properties.begin(), owned_properties.end(),
+                                  [&](const owned_property& p) { return p.name == m.name; });
   if (owned != owned_properties.end())
     return report_name(m, s.pointer, fmt::format("'{}' is set by weir itself", m.name), std::string(owned->instead));
   auto& n = *s.value;
@@ -160,19 +164,20 @@ void checker::kafka_property(const member& m, const spot& s, void* conf) {
     return;
   // librdkafka knows best what it takes. Its message about a value is not repeated: it quotes the value.
   char message[256];
-  switch (rd_kafka_conf_set(static_cast<rd_kafka_conf_t*>(conf), m.name.c_str(), value->c_str(), message, sizeof message)) {
-  case RD_KAFKA_CONF_OK:
-    out_.kafka.properties.emplace_back(m.name, std::move(*value));
-    return;
+  switch (
+      rd_kafka_conf_set(static_cast<rd_kafka_conf_t*>(conf), m.name.c_str(), value->c_str(), message, sizeof message)) {
+  case RD_KAFKA_CONF_OK: out_.kafka.properties.emplace_back(m.name, std::move(*value)); return;
   case RD_KAFKA_CONF_UNKNOWN: {
     const auto names = property_names(static_cast<rd_kafka_conf_t*>(conf));
     const std::vector<std::string_view> views(names.begin(), names.end());
-    return report_name(m, s.pointer, fmt::format("librdkafka has no property '{}'", m.name), near(m.name, views, "its CONFIGURATION.md lists all"));
+    return report_name(m, s.pointer, fmt::format("librdkafka has no property '{}'", m.name),
+                       near(m.name, views, "its CONFIGURATION.md lists all"));
   }
   case RD_KAFKA_CONF_INVALID:
     if (contains(message, "not supported"))
       return report_name(m, s.pointer, fmt::format("this build of librdkafka does not support '{}'", m.name));
-    return report(s, fmt::format("librdkafka refuses this value of '{}'", m.name), "its CONFIGURATION.md lists what is allowed");
+    return report(s, fmt::format("librdkafka refuses this value of '{}'", m.name),
+                  "its CONFIGURATION.md lists what is allowed");
   }
 }
 
@@ -209,7 +214,8 @@ void checker::redis(const spot& s) {
   if (username && !password && !contains(user_info, ":"))
     report(username, "a user without a password", "add \"password\": {\"file\": \"path\"}");
   if (seen_.contains({"redis", "", "ca_file"}) && !out_.redis.url.starts_with("rediss://"))
-    report(seen_[{"redis", "", "ca_file"}], "'ca_file' is for TLS, and the URL is none of rediss://", "write rediss:// in the URL, or remove it");
+    report(seen_[{"redis", "", "ca_file"}], "'ca_file' is for TLS, and the URL is none of rediss://",
+           "write rediss:// in the URL, or remove it");
 }
 
 // Problems here never repeat the URL: it may hold a password.
@@ -221,7 +227,8 @@ void checker::redis_url(const spot& s) {
   out_.redis.url = *value;
   if (*value == "embedded")
     return;
-  constexpr std::string_view forms = "write redis://host:6379, rediss://host:6379, unix:///path/of/socket or \"embedded\"";
+  constexpr std::string_view forms =
+      "write redis://host:6379, rediss://host:6379, unix:///path/of/socket or \"embedded\"";
   constexpr std::array<std::string_view, 4> schemes{"redis", "rediss", "unix", "embedded"};
   const std::string_view url = *value;
   const auto colon = url.find("://");
@@ -242,7 +249,8 @@ void checker::redis_url(const spot& s) {
   if (const auto query = rest.find('?'); query != std::string_view::npos) {
     const auto db = rest.substr(query + 1);
     if (scheme != "unix" || !db.starts_with("db=") || !is_port(db.substr(3), 0))
-      return report(s, "the URL's query is not understood", "a database number is written redis://host:6379/1, or unix:///path?db=1");
+      return report(s, "the URL's query is not understood",
+                    "a database number is written redis://host:6379/1, or unix:///path?db=1");
     rest = rest.substr(0, query);
   }
   if (scheme == "unix") {
@@ -267,7 +275,8 @@ void checker::http(const spot& s) {
       listen(inner);
     } else if (name == "origins") {
       if (!inner.value->is(node::type::array))
-        return report(inner, fmt::format("an array of origins is wanted, not {}", kind_name(*inner.value)), R"(write ["https://example.org"])");
+        return report(inner, fmt::format("an array of origins is wanted, not {}", kind_name(*inner.value)),
+                      R"(write ["https://example.org"])");
       for (std::size_t i = 0; i < inner.value->members.size(); ++i)
         origin({&inner.value->members[i].value, inner.pointer + '/' + std::to_string(i)});
     } else if (name == "auth") {
@@ -279,13 +288,15 @@ void checker::http(const spot& s) {
     }
   });
   if (!out_.http.loopback() && out_.http.auth != "none" && !s.value->find("auth"))
-    report(listener, fmt::format("'{}' can be reached from other hosts, and nobody has to authenticate", out_.http.host),
+    report(listener,
+           fmt::format("'{}' can be reached from other hosts, and nobody has to authenticate", out_.http.host),
            R"(listen on 127.0.0.1, or say "auth": "none" in 'http')");
 }
 
 void checker::listen(const spot& s) {
   if (s.value->is(node::type::natural) && !s.value->loose)
-    return report(s, "a host and a port are wanted, not a number", fmt::format("did you mean \"127.0.0.1:{}\"?", s.value->natural));
+    return report(s, "a host and a port are wanted, not a number",
+                  fmt::format("did you mean \"127.0.0.1:{}\"?", s.value->natural));
   const auto value = text(s);
   if (!value)
     return;
@@ -295,11 +306,12 @@ void checker::listen(const spot& s) {
   const auto port = colon == std::string_view::npos ? std::string_view{} : written.substr(colon + 1);
   const bool brackets = host.starts_with('[') && host.ends_with(']') && host.size() > 2;
   if (host.empty() && is_port(port, 0))
-    return report(s, "a port without a host", fmt::format("did you mean '127.0.0.1:{}'? ('0.0.0.0:{}' is every interface)", port, port));
+    return report(s, "a port without a host",
+                  fmt::format("did you mean '127.0.0.1:{}'? ('0.0.0.0:{}' is every interface)", port, port));
   if (colon == std::string_view::npos && is_port(written, 0))
     return report(s, "a port without a host", fmt::format("did you mean '127.0.0.1:{}'?", written));
-  if (host.empty() || !no_space(host) || !is_port(port, 0) || (contains(host, ":") && !brackets) || contains(host, "/") ||
-      (contains(host, "[") && !brackets))
+  if (host.empty() || !no_space(host) || !is_port(port, 0) || (contains(host, ":") && !brackets) ||
+      contains(host, "/") || (contains(host, "[") && !brackets))
     return report(s, fmt::format("'{}' is no host:port", written), "write 127.0.0.1:8080 or [::1]:8080");
   if (brackets)
     host = host.substr(1, host.size() - 2);
@@ -319,7 +331,8 @@ void checker::origin(const spot& s) {
   const auto scheme = written.starts_with("https://") ? 8u : written.starts_with("http://") ? 7u : 0u;
   const auto host = written.substr(scheme);
   if (scheme == 0 || !is_authority(host) || host.find_first_of("/@?#*\\") != std::string_view::npos)
-    return report(s, "no origin", "write scheme, host and port without a path or a '/' at the end, such as 'https://example.org:8443'");
+    return report(s, "no origin",
+                  "write scheme, host and port without a path or a '/' at the end, such as 'https://example.org:8443'");
   out_.http.origins.push_back(*value);
 }
 
@@ -343,7 +356,8 @@ void checker::source(const member& m, const spot& s) {
   c.name = m.name;
   seen_[{"sources", m.name, ""}] = s;
   if (!is_name(m.name))
-    report_name(m, s.pointer, fmt::format("'{}' is no name of a source", m.name), "use letters, digits and . _ - in it, at most 128");
+    report_name(m, s.pointer, fmt::format("'{}' is no name of a source", m.name),
+                "use letters, digits and . _ - in it, at most 128");
   if (!object(s, "a source"))
     return;
   bool has_topic = false;

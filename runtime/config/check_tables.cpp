@@ -13,7 +13,8 @@ namespace weir::config {
 
 namespace {
 
-constexpr std::array available_functions{function::count, function::sum, function::min, function::max, function::avg, function::first, function::last};
+constexpr std::array available_functions{function::count, function::sum,   function::min, function::max,
+                                         function::avg,   function::first, function::last};
 constexpr std::size_t job_functions = 5; // jobs have the first five of them
 
 struct other_name {
@@ -21,10 +22,11 @@ struct other_name {
 };
 
 // Words that edit distance would not lead to the right one.
-constexpr std::array other_names{other_name{"mean", "avg"},       other_name{"average", "avg"},  other_name{"median", "p50"},
-                                 other_name{"minimum", "min"},    other_name{"maximum", "max"},  other_name{"total", "sum"},
-                                 other_name{"variance", "var"},   other_name{"std", "stddev"},   other_name{"unique", "distinct"},
-                                 other_name{"number", "count"},   other_name{"newest", "last"},  other_name{"oldest", "first"}};
+constexpr std::array other_names{
+    other_name{"mean", "avg"},     other_name{"average", "avg"}, other_name{"median", "p50"},
+    other_name{"minimum", "min"},  other_name{"maximum", "max"}, other_name{"total", "sum"},
+    other_name{"variance", "var"}, other_name{"std", "stddev"},  other_name{"unique", "distinct"},
+    other_name{"number", "count"}, other_name{"newest", "last"}, other_name{"oldest", "first"}};
 
 // p50, p99, p99.9: above 0 and below 100.
 bool is_percentile(std::string_view text) {
@@ -34,7 +36,9 @@ bool is_percentile(std::string_view text) {
   const auto dot = text.find('.');
   const auto before = text.substr(0, dot);
   const auto after = dot == std::string_view::npos ? std::string_view("0") : text.substr(dot + 1);
-  const auto digits = [](std::string_view t) { return !t.empty() && std::all_of(t.begin(), t.end(), [](char c) { return c >= '0' && c <= '9'; }); };
+  const auto digits = [](std::string_view t) {
+    return !t.empty() && std::all_of(t.begin(), t.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
   const auto zero = [](std::string_view t) { return std::all_of(t.begin(), t.end(), [](char c) { return c == '0'; }); };
   return digits(before) && digits(after) && before.size() <= 2 && after.size() <= 6 && !(zero(before) && zero(after));
 }
@@ -137,9 +141,13 @@ void checker::table(const member& m, const spot& s) {
 void checker::kind_rules(const spot& s, const table_config& t, const std::map<std::string, spot>& given) {
   for (const auto& rule : table_rules) {
     const auto found = given.find(std::string(rule.key));
-    const bool allowed = t.kind == table_kind::latest ? rule.latest : t.kind == table_kind::aggregate ? rule.aggregate : rule.log;
+    const bool allowed = t.kind == table_kind::latest      ? rule.latest
+                         : t.kind == table_kind::aggregate ? rule.aggregate
+                                                           : rule.log;
     if (found != given.end() && !allowed)
-      report(found->second, fmt::format("'{}' does not belong to a table of kind '{}'", rule.key, kinds[static_cast<std::size_t>(t.kind)]),
+      report(found->second,
+             fmt::format("'{}' does not belong to a table of kind '{}'", rule.key,
+                         kinds[static_cast<std::size_t>(t.kind)]),
              std::string(rule.remedy));
   }
   if (t.kind == table_kind::aggregate && !given.contains("fields"))
@@ -151,7 +159,8 @@ void checker::kind_rules(const spot& s, const table_config& t, const std::map<st
 // A job's rows come whole: keyed by its groups, shaped by its fields.
 void checker::job_table_rules(const table_config& t, const std::map<std::string, spot>& given) {
   if (t.kind == table_kind::aggregate)
-    return report(given.at("kind"), "a job's rows are results already, and can't be aggregated again", "\"kind\": \"latest\"");
+    return report(given.at("kind"), "a job's rows are results already, and can't be aggregated again",
+                  "\"kind\": \"latest\"");
   if (t.kind == table_kind::log)
     later(given.at("kind"), "a log written by a job");
   for (const auto* name : {"select", "where", "time"})
@@ -201,7 +210,8 @@ void checker::field(const std::string& name, const spot& s, bool of_job, std::ve
   const bool percentile = is_percentile(written);
   if (known == std::end(functions) && !percentile) {
     std::string remedy;
-    const auto other = std::find_if(other_names.begin(), other_names.end(), [&](const other_name& o) { return o.written == written; });
+    const auto other =
+        std::find_if(other_names.begin(), other_names.end(), [&](const other_name& o) { return o.written == written; });
     if (other != other_names.end())
       remedy = fmt::format("did you mean '{}'?", other->meant);
     else if (is_pointer(written) && !written.empty())
@@ -223,7 +233,8 @@ void checker::field(const std::string& name, const spot& s, bool of_job, std::ve
       return;
     at = *value;
   } else if (written != "rate") { // the rate of records needs no field
-    return report(s, fmt::format("'{}' needs the field it works on", written), fmt::format(R"(write {{"{}": "/field"}})", written));
+    return report(s, fmt::format("'{}' needs the field it works on", written),
+                  fmt::format(R"(write {{"{}": "/field"}})", written));
   }
   const auto here = of_job ? job_functions : available_functions.size();
   if (percentile || index >= here)
@@ -237,7 +248,8 @@ void checker::job(const member& m, const spot& s) {
   j.name = m.name;
   seen_[{"jobs", m.name, ""}] = s;
   if (!is_name(m.name))
-    report_name(m, s.pointer, fmt::format("'{}' is no name of a job", m.name), "use letters, digits and . _ - in it, at most 128");
+    report_name(m, s.pointer, fmt::format("'{}' is no name of a job", m.name),
+                "use letters, digits and . _ - in it, at most 128");
   if (!object(s, "a job"))
     return;
   std::map<std::string, spot> given;
@@ -248,7 +260,8 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "cron") {
       if (const auto value = text(inner))
         if (const auto fault = cron_fault(*value))
-          report(inner, fmt::format("'{}' is no cron expression: {}", *value, *fault), "write minute hour day month weekday, such as '*/5 * * * *'");
+          report(inner, fmt::format("'{}' is no cron expression: {}", *value, *fault),
+                 "write minute hour day month weekday, such as '*/5 * * * *'");
     } else if (name == "on") {
       if (const auto value = choice(inner, "trigger", triggers); value && *value == 1)
         later(inner, "change as a job's trigger");

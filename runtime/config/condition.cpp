@@ -24,12 +24,14 @@ struct other_sign {
 };
 
 // Signs and words that edit distance would not lead to the right operator.
-constexpr std::array other_signs{other_sign{"ge", "gte"}, other_sign{"le", "lte"},  other_sign{"=", "eq"},  other_sign{"==", "eq"},
-                                 other_sign{"!=", "ne"},  other_sign{"neq", "ne"},  other_sign{">", "gt"},  other_sign{">=", "gte"},
-                                 other_sign{"<", "lt"},   other_sign{"<=", "lte"},  other_sign{"not", "ne"}, other_sign{"starts_with", "prefix"}};
+constexpr std::array other_signs{other_sign{"ge", "gte"}, other_sign{"le", "lte"}, other_sign{"=", "eq"},
+                                 other_sign{"==", "eq"},  other_sign{"!=", "ne"},  other_sign{"neq", "ne"},
+                                 other_sign{">", "gt"},   other_sign{">=", "gte"}, other_sign{"<", "lt"},
+                                 other_sign{"<=", "lte"}, other_sign{"not", "ne"}, other_sign{"starts_with", "prefix"}};
 
 std::optional<std::string_view> operator_near(std::string_view written) {
-  const auto* other = std::find_if(other_signs.begin(), other_signs.end(), [&](const other_sign& o) { return o.written == written; });
+  const auto* other =
+      std::find_if(other_signs.begin(), other_signs.end(), [&](const other_sign& o) { return o.written == written; });
   return other == other_signs.end() ? nearest(written, comparisons) : std::optional(other->meant);
 }
 
@@ -42,23 +44,18 @@ std::optional<comparison> comparison_of(std::string_view name) {
 
 scalar scalar_of(const node& n) {
   switch (n.kind) {
-  case node::type::boolean:
-    return n.truth;
-  case node::type::integer:
-    return n.integer;
+  case node::type::boolean: return n.truth;
+  case node::type::integer: return n.integer;
   case node::type::natural:
     // One form for each number: only what needs 64 bits without a sign has them.
     if (n.natural <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
       return static_cast<std::int64_t>(n.natural);
     return n.natural;
-  case node::type::real:
-    return n.real;
-  case node::type::string:
-    return n.text;
+  case node::type::real: return n.real;
+  case node::type::string: return n.text;
   case node::type::null:
   case node::type::array:
-  case node::type::object:
-    break;
+  case node::type::object: break;
   }
   return nullptr;
 }
@@ -96,7 +93,9 @@ bool condition_reader::room(const node& n, const std::string& pointer, std::size
   if (tests_ <= condition_test_limit && operands_ <= condition_operand_limit)
     return true;
   if (!full_)
-    fault(n, pointer, fmt::format("more than {} tests or {} values of 'in'", condition_test_limit, condition_operand_limit), "make it smaller");
+    fault(n, pointer,
+          fmt::format("more than {} tests or {} values of 'in'", condition_test_limit, condition_operand_limit),
+          "make it smaller");
   full_ = true;
   return false;
 }
@@ -104,7 +103,8 @@ bool condition_reader::room(const node& n, const std::string& pointer, std::size
 condition condition_reader::read(node& n, const std::string& pointer, int depth) {
   condition out;
   if (!n.is(node::type::object)) {
-    fault(n, pointer, fmt::format("an object from pointers to tests is wanted, not {}", kind_name(n)), R"(write {"/field": value})");
+    fault(n, pointer, fmt::format("an object from pointers to tests is wanted, not {}", kind_name(n)),
+          R"(write {"/field": value})");
     return out;
   }
   for (auto& m : n.members) {
@@ -113,7 +113,8 @@ condition condition_reader::read(node& n, const std::string& pointer, int depth)
       alternatives(m, at, depth, out);
     } else if (m.name.empty() || !is_pointer(m.name)) {
       fault(m, at, fmt::format("'{}' is no JSON Pointer", m.name),
-            m.name.starts_with('/') ? "'~' is written '~0', and '/' in a name '~1'" : fmt::format("did you mean '/{}'?", m.name));
+            m.name.starts_with('/') ? "'~' is written '~0', and '/' in a name '~1'"
+                                    : fmt::format("did you mean '/{}'?", m.name));
     } else {
       tests(m, at, out);
     }
@@ -123,7 +124,8 @@ condition condition_reader::read(node& n, const std::string& pointer, int depth)
 
 void condition_reader::alternatives(member& m, const std::string& pointer, int depth, condition& out) {
   if (!m.value.is(node::type::array) || m.value.members.empty())
-    return fault(m.value, pointer, "an array of conditions is wanted, with at least one", R"(write {"any": [{"/a": 1}, {"/b": 2}]})");
+    return fault(m.value, pointer, "an array of conditions is wanted, with at least one",
+                 R"(write {"any": [{"/a": 1}, {"/b": 2}]})");
   if (depth >= alternatives_depth_limit)
     return fault(m.value, pointer, fmt::format("'any' more than {} deep", alternatives_depth_limit), "make it flatter");
   std::size_t index = 0;
@@ -155,7 +157,8 @@ void condition_reader::operation(const std::string& field, member& m, const std:
   if (!op) {
     const auto near = operator_near(m.name);
     return fault(m, pointer, fmt::format("unknown operator '{}'", m.name),
-                 near ? fmt::format("did you mean '{}'?", *near) : fmt::format("there are: {}", fmt::join(comparisons, " ")));
+                 near ? fmt::format("did you mean '{}'?", *near)
+                      : fmt::format("there are: {}", fmt::join(comparisons, " ")));
   }
   if (!room(m.value, pointer, 1, 0))
     return;
@@ -164,7 +167,8 @@ void condition_reader::operation(const std::string& field, member& m, const std:
     out.all.push_back({field, *op, std::move(values)});
 }
 
-std::vector<scalar> condition_reader::operands(comparison op, std::string_view name, node& n, const std::string& pointer) {
+std::vector<scalar> condition_reader::operands(comparison op, std::string_view name, node& n,
+                                               const std::string& pointer) {
   const auto wanted = [&](std::string_view what, std::string remedy) {
     fault(n, pointer, fmt::format("'{}' wants {}, not {}", name, what, kind_name(n)), std::move(remedy));
     return std::vector<scalar>{};
@@ -195,8 +199,7 @@ std::vector<scalar> condition_reader::operands(comparison op, std::string_view n
     if (!n.is(node::type::boolean))
       return wanted("true or false", "");
     return {n.truth};
-  case comparison::in:
-    break;
+  case comparison::in: break;
   }
   if (!n.is(node::type::array))
     return wanted("an array of values", R"(write {"in": ["a", "b"]})");
@@ -212,7 +215,8 @@ std::vector<scalar> condition_reader::operands(comparison op, std::string_view n
     if (value.scalar())
       out.push_back(scalar_of(value));
     else
-      fault(value, pointer + '/' + std::to_string(i), fmt::format("'in' wants strings, numbers, booleans or null, not {}", kind_name(value)), "");
+      fault(value, pointer + '/' + std::to_string(i),
+            fmt::format("'in' wants strings, numbers, booleans or null, not {}", kind_name(value)), "");
   }
   return out;
 }
@@ -252,13 +256,15 @@ parsed_condition parse_condition(std::string_view text, std::string_view at) {
   constexpr std::size_t limit = 64 << 10;
   parsed_condition out;
   if (text.size() > limit) {
-    out.problems.push_back({std::string(at), 0, 0, fmt::format("a condition of more than {} bytes", limit), "make it smaller", ""});
+    out.problems.push_back(
+        {std::string(at), 0, 0, fmt::format("a condition of more than {} bytes", limit), "make it smaller", ""});
     return out;
   }
   auto document = config::parse_document(text, {.name = "", .comments = false, .pointer = at}, out.problems);
   if (!document)
     return out;
-  config::condition_reader reader([&](config::position where, const std::string&, const std::string& pointer, std::string what, std::string remedy) {
+  config::condition_reader reader([&](config::position where, const std::string&, const std::string& pointer,
+                                      std::string what, std::string remedy) {
     out.problems.push_back({pointer, where.line, where.column, std::move(what), std::move(remedy), ""});
   });
   out.value = reader.read(*document, std::string(at));

@@ -9,7 +9,8 @@ namespace weir::config {
 class condition_reader {
 public:
   // Called with the place at fault: the position, and the --set (or empty) it came from.
-  using reporter = std::function<void(position at, const std::string& place, const std::string& pointer, std::string what, std::string remedy)>;
+  using reporter = std::function<void(position at, const std::string& place, const std::string& pointer,
+                                      std::string what, std::string remedy)>;
 
   explicit condition_reader(reporter report) : report_(std::move(report)) {}
 

@@ -11,7 +11,8 @@ namespace weir::config {
 
 namespace {
 
-constexpr std::array<std::string_view, 12> months{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"};
+constexpr std::array<std::string_view, 12> months{"jan", "feb", "mar", "apr", "may", "jun",
+                                                  "jul", "aug", "sep", "oct", "nov", "dec"};
 constexpr std::array<std::string_view, 7> days{"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 
 struct field {
@@ -20,8 +21,8 @@ struct field {
   std::span<const std::string_view> names; // for least, least + 1, ...
 };
 
-const std::array fields{field{"minute", 0, 59, {}}, field{"hour", 0, 23, {}}, field{"day of the month", 1, 31, {}}, field{"month", 1, 12, months},
-                        field{"day of the week", 0, 7, days}};
+const std::array fields{field{"minute", 0, 59, {}}, field{"hour", 0, 23, {}}, field{"day of the month", 1, 31, {}},
+                        field{"month", 1, 12, months}, field{"day of the week", 0, 7, days}};
 
 std::optional<unsigned> number(std::string_view text) {
   unsigned value = 0;
@@ -33,7 +34,8 @@ std::optional<unsigned> number(std::string_view text) {
 
 std::optional<unsigned> value(const field& f, std::string_view text) {
   std::string low(text);
-  std::transform(low.begin(), low.end(), low.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(low.begin(), low.end(), low.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   const auto named = std::find(f.names.begin(), f.names.end(), low);
   if (named != f.names.end())
     return f.least + static_cast<unsigned>(named - f.names.begin());

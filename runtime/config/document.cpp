@@ -17,7 +17,8 @@ using json = nlohmann::json;
 // value tokens in turn.
 struct token {
   std::size_t begin = 0;
-  char kind = 0; // '{' '}' '[' ']' ',' ':' '"', 'w' for a word (number, literal, or nonsense), 'c' for a comment without its end
+  char kind = 0; // '{' '}' '[' ']' ',' ':' '"', 'w' for a word (number, literal, or nonsense), 'c' for a comment
+                 // without its end
 };
 
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -51,7 +52,8 @@ std::vector<token> tokens_of(std::string_view text, bool comments) {
       ++at;
     } else {
       out.push_back({at, 'w'});
-      while (at < text.size() && !space(text[at]) && std::string_view("{}[],:\"").find(text[at]) == std::string_view::npos)
+      while (at < text.size() && !space(text[at]) &&
+             std::string_view("{}[],:\"").find(text[at]) == std::string_view::npos)
         ++at;
     }
   }
@@ -71,7 +73,8 @@ public:
     byte = std::min(byte, text_.size());
     const auto next = std::upper_bound(starts_.begin(), starts_.end(), byte);
     const auto begin = *(next - 1);
-    const auto characters = std::count_if(text_.begin() + static_cast<std::ptrdiff_t>(begin), text_.begin() + static_cast<std::ptrdiff_t>(byte),
+    const auto characters = std::count_if(text_.begin() + static_cast<std::ptrdiff_t>(begin),
+                                          text_.begin() + static_cast<std::ptrdiff_t>(byte),
                                           [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
     return {static_cast<int>(next - starts_.begin()), static_cast<int>(characters) + 1};
   }
@@ -83,7 +86,8 @@ private:
 
 class builder : public json::json_sax_t {
 public:
-  builder(std::string_view text, const document_options& options, std::vector<token> tokens, std::vector<problem>& problems)
+  builder(std::string_view text, const document_options& options, std::vector<token> tokens,
+          std::vector<problem>& problems)
       : text_(text), options_(options), tokens_(std::move(tokens)), lines_(text), problems_(problems) {}
 
   bool null() override { return scalar(node::type::null) != nullptr; }
@@ -123,7 +127,8 @@ public:
     top.value->members.push_back(std::move(m));
     if (!fresh)
       report(top.value->members.back().at, path(),
-             fmt::format("a second member named '{}' (the first is on line {})", top.value->members.back().name, known->second),
+             fmt::format("a second member named '{}' (the first is on line {})", top.value->members.back().name,
+                         known->second),
              "remove one, or give it another name");
     return true;
   }
@@ -154,8 +159,8 @@ private:
   };
 
   void report(position at, std::string pointer, std::string what, std::string remedy) {
-    problems_.push_back({std::string(options_.pointer) + std::move(pointer), at.line, at.column, std::move(what), std::move(remedy),
-                         std::string(options_.name)});
+    problems_.push_back({std::string(options_.pointer) + std::move(pointer), at.line, at.column, std::move(what),
+                         std::move(remedy), std::string(options_.name)});
   }
 
   // Where the next value token begins.
@@ -186,7 +191,8 @@ private:
   bool open(node::type kind) {
     auto* n = scalar(kind);
     if (open_.size() >= static_cast<std::size_t>(topology_depth_limit)) {
-      report(n->at, path(), fmt::format("more than {} objects and arrays within each other", topology_depth_limit), "make it flatter");
+      report(n->at, path(), fmt::format("more than {} objects and arrays within each other", topology_depth_limit),
+             "make it flatter");
       return false;
     }
     open_.push_back({n, {}});
@@ -206,7 +212,8 @@ private:
       if (f.value->members.empty())
         break;
       out += '/';
-      out += f.value->is(node::type::array) ? std::to_string(f.value->members.size() - 1) : pointer_token(f.value->members.back().name);
+      out += f.value->is(node::type::array) ? std::to_string(f.value->members.size() - 1)
+                                            : pointer_token(f.value->members.back().name);
     }
     return out;
   }
@@ -222,9 +229,9 @@ private:
       return report(lines_.at(0), "", "an empty text", R"(a topology is an object: {"topology": "name", ...})");
     if (open_.empty())
       return report(lines_.at(text_.size()), "", "no valid JSON: the text ends too early", "");
-    report(lines_.at(text_.size()), path(), fmt::format("the text ends before the {} of line {} is closed",
-                                                        open_.back().value->is(node::type::array) ? "array" : "object",
-                                                        open_.back().value->at.line),
+    report(lines_.at(text_.size()), path(),
+           fmt::format("the text ends before the {} of line {} is closed",
+                       open_.back().value->is(node::type::array) ? "array" : "object", open_.back().value->at.line),
            open_.back().value->is(node::type::array) ? "is a ']' missing?" : "is a '}' missing?");
   }
 
@@ -275,25 +282,20 @@ node* node::find(std::string_view name) {
 
 std::string_view kind_name(const node& n) {
   switch (n.kind) {
-  case node::type::null:
-    return "null";
-  case node::type::boolean:
-    return "a boolean";
+  case node::type::null: return "null";
+  case node::type::boolean: return "a boolean";
   case node::type::integer:
   case node::type::natural:
-  case node::type::real:
-    return "a number";
-  case node::type::string:
-    return "a string";
-  case node::type::array:
-    return "an array";
-  case node::type::object:
-    return "an object";
+  case node::type::real: return "a number";
+  case node::type::string: return "a string";
+  case node::type::array: return "an array";
+  case node::type::object: return "an object";
   }
   return "";
 }
 
-std::optional<node> parse_document(std::string_view text, const document_options& options, std::vector<problem>& problems) {
+std::optional<node> parse_document(std::string_view text, const document_options& options,
+                                   std::vector<problem>& problems) {
   auto tokens = tokens_of(text, options.comments);
   // A comma before a closing bracket is said and then overlooked, so that one run still finds everything else.
   std::string patched(text);
@@ -302,12 +304,14 @@ std::optional<node> parse_document(std::string_view text, const document_options
     if ((tokens[i].kind == '}' || tokens[i].kind == ']') && tokens[i - 1].kind == ',') {
       const auto at = where.at(tokens[i - 1].begin);
       problems.push_back({std::string(options.pointer), at.line, at.column,
-                          fmt::format("a comma with nothing after it before '{}'", tokens[i].kind), "remove the comma", std::string(options.name)});
+                          fmt::format("a comma with nothing after it before '{}'", tokens[i].kind), "remove the comma",
+                          std::string(options.name)});
       patched[tokens[i - 1].begin] = ' ';
     }
   }
   builder b(patched, options, std::move(tokens), problems);
-  const bool whole = json::sax_parse(patched.begin(), patched.end(), &b, json::input_format_t::json, true, options.comments);
+  const bool whole =
+      json::sax_parse(patched.begin(), patched.end(), &b, json::input_format_t::json, true, options.comments);
   return b.result(whole);
 }
 

@@ -23,16 +23,16 @@ struct node {
 
   type kind = type::null;
   bool truth = false;
-  std::int64_t integer = 0;     // negative whole numbers
-  std::uint64_t natural = 0;    // whole numbers from 0
+  std::int64_t integer = 0;  // negative whole numbers
+  std::uint64_t natural = 0; // whole numbers from 0
   double real = 0;
-  std::string text;             // of a string; of a scalar of --set also its raw text
-  std::vector<member> members;  // of an object in the text's order; of an array without names
+  std::string text;            // of a string; of a scalar of --set also its raw text
+  std::vector<member> members; // of an object in the text's order; of an array without names
   position at;
-  std::string place;            // "--set path" for what a --set brought; else empty
-  bool loose = false;           // a scalar from --set: may be read as a string
-  bool whole_name = false;      // a string that was one ${NAME}: may be read as a number or boolean
-  bool secret = false;          // never shown
+  std::string place;       // "--set path" for what a --set brought; else empty
+  bool loose = false;      // a scalar from --set: may be read as a string
+  bool whole_name = false; // a string that was one ${NAME}: may be read as a number or boolean
+  bool secret = false;     // never shown
 
   bool is(type k) const { return kind == k; }
   bool scalar() const { return kind != type::array && kind != type::object; }
@@ -42,8 +42,8 @@ struct node {
 struct member {
   std::string name;
   node value;
-  position at;          // of the name
-  std::string place;    // as node::place
+  position at;           // of the name
+  std::string place;     // as node::place
   bool repeated = false; // there is one of this name already
 };
 
@@ -51,13 +51,14 @@ struct member {
 std::string_view kind_name(const node& n);
 
 struct document_options {
-  std::string_view name;    // for problem::place
+  std::string_view name; // for problem::place
   bool comments = true;
   std::string_view pointer; // put before every pointer
 };
 
 // None if the text can't be read to its end; repeated members are problems too, but leave a tree (with the first one).
-std::optional<node> parse_document(std::string_view text, const document_options& options, std::vector<problem>& problems);
+std::optional<node> parse_document(std::string_view text, const document_options& options,
+                                   std::vector<problem>& problems);
 
 // For texts that come from outside the file.
 bool is_utf8(const std::string& text);

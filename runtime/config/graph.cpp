@@ -29,12 +29,9 @@ struct graph {
 
 std::string_view kind_text(table_kind k) {
   switch (k) {
-  case table_kind::latest:
-    return "latest";
-  case table_kind::aggregate:
-    return "aggregate";
-  case table_kind::log:
-    return "log";
+  case table_kind::latest: return "latest";
+  case table_kind::aggregate: return "aggregate";
+  case table_kind::log: return "log";
   }
   return "";
 }
@@ -124,52 +121,40 @@ std::string graph_mermaid(const topology& t) {
     const auto [open, close] = [&]() -> std::pair<const char*, const char*> {
       switch (n.form) {
       case shape::topic:
-      case shape::dead_letters:
-        return {"([", "])"};
-      case shape::source:
-        return {"[/", "/]"};
-      case shape::table:
-        return {"[(", ")]"};
-      case shape::job:
-        return {"{{", "}}"};
+      case shape::dead_letters: return {"([", "])"};
+      case shape::source: return {"[/", "/]"};
+      case shape::table: return {"[(", ")]"};
+      case shape::job: return {"{{", "}}"};
       }
       return {"[", "]"};
     }();
     out += fmt::format("  n{}{}{}{}\n", i, open, label, close);
   }
   for (const auto& e : g.edges)
-    out += fmt::format("  n{} {}{} n{}\n", e.from, e.exceptional ? "-.->" : "-->", e.label.empty() ? "" : fmt::format("|\"{}\"|", mermaid_text(e.label)),
-                       e.to);
+    out += fmt::format("  n{} {}{} n{}\n", e.from, e.exceptional ? "-.->" : "-->",
+                       e.label.empty() ? "" : fmt::format("|\"{}\"|", mermaid_text(e.label)), e.to);
   return out;
 }
 
 std::string graph_dot(const topology& t) {
   const auto g = build(t);
-  std::string out = fmt::format("digraph \"{}\" {{\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n", dot_text(t.name));
+  std::string out =
+      fmt::format("digraph \"{}\" {{\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n", dot_text(t.name));
   for (std::size_t i = 0; i < g.nodes.size(); ++i) {
     const auto& n = g.nodes[i];
     std::string_view form;
     switch (n.form) {
-    case shape::topic:
-      form = "ellipse";
-      break;
-    case shape::dead_letters:
-      form = "ellipse, style=dashed";
-      break;
-    case shape::source:
-      form = "parallelogram";
-      break;
-    case shape::table:
-      form = "cylinder";
-      break;
-    case shape::job:
-      form = "hexagon";
-      break;
+    case shape::topic: form = "ellipse"; break;
+    case shape::dead_letters: form = "ellipse, style=dashed"; break;
+    case shape::source: form = "parallelogram"; break;
+    case shape::table: form = "cylinder"; break;
+    case shape::job: form = "hexagon"; break;
     }
     out += fmt::format("  n{} [label=\"{}\\n{}\", shape={}];\n", i, dot_text(n.title), dot_text(n.detail), form);
   }
   for (const auto& e : g.edges) {
-    out += fmt::format("  n{} -> n{} [label=\"{}\"{}];\n", e.from, e.to, dot_text(e.label), e.exceptional ? ", style=dashed" : "");
+    out += fmt::format("  n{} -> n{} [label=\"{}\"{}];\n", e.from, e.to, dot_text(e.label),
+                       e.exceptional ? ", style=dashed" : "");
   }
   return out + "}\n";
 }

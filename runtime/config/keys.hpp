@@ -11,27 +11,48 @@ struct key {
   std::string_view later = ""; // not empty: `check` knows it, `run` refuses it; what it is, for the message
 };
 
-inline constexpr key topology_keys[] = {{"$schema"}, {"topology"}, {"kafka"}, {"redis"}, {"http"}, {"sources"}, {"tables"}, {"jobs"}};
+inline constexpr key topology_keys[] = {{"$schema"}, {"topology"}, {"kafka"},  {"redis"},
+                                        {"http"},    {"sources"},  {"tables"}, {"jobs"}};
 inline constexpr key kafka_keys[] = {{"brokers"}, {"group"}, {"properties"}};
 inline constexpr key redis_keys[] = {{"url"}, {"username"}, {"password"}, {"connections"}, {"ca_file"}};
 inline constexpr key http_keys[] = {{"listen"}, {"origins"}, {"auth"}, {"tls"}};
 inline constexpr key tls_keys[] = {{"certificate"}, {"key"}};
 inline constexpr key source_keys[] = {{"topic"}, {"format"}, {"start"}, {"dead_letter"}, {"max_record"}};
-inline constexpr key table_keys[] = {
-    {"from"}, {"kind"}, {"key"}, {"select"}, {"where"}, {"fields"}, {"ttl"}, {"time"}, {"keep"}, {"expected_rows"}, {"max_view_bytes"},
-    {"max_rate", "max_rate of a table"}, {"access", "access of a table"}};
+inline constexpr key table_keys[] = {{"from"},
+                                     {"kind"},
+                                     {"key"},
+                                     {"select"},
+                                     {"where"},
+                                     {"fields"},
+                                     {"ttl"},
+                                     {"time"},
+                                     {"keep"},
+                                     {"expected_rows"},
+                                     {"max_view_bytes"},
+                                     {"max_rate", "max_rate of a table"},
+                                     {"access", "access of a table"}};
 inline constexpr key keep_keys[] = {{"age"}, {"count"}};
-inline constexpr key job_keys[] = {
-    {"every"}, {"cron", "cron as a job's trigger"}, {"on"}, {"after", "after as a job's trigger"}, {"missed", "missed of a job"},
-    {"read"}, {"where"}, {"group_by"}, {"fields"}, {"derive", "derive of a job"}, {"write"},
-    {"chunk", "chunk of a job"}, {"skip_limit", "skip_limit of a job"}, {"retries", "retries of a job"}};
+inline constexpr key job_keys[] = {{"every"},
+                                   {"cron", "cron as a job's trigger"},
+                                   {"on"},
+                                   {"after", "after as a job's trigger"},
+                                   {"missed", "missed of a job"},
+                                   {"read"},
+                                   {"where"},
+                                   {"group_by"},
+                                   {"fields"},
+                                   {"derive", "derive of a job"},
+                                   {"write"},
+                                   {"chunk", "chunk of a job"},
+                                   {"skip_limit", "skip_limit of a job"},
+                                   {"retries", "retries of a job"}};
 inline constexpr key read_keys[] = {{"table"}, {"last"}};
 inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace", "replace of a job's output"}};
 inline constexpr key secret_file_keys[] = {{"file"}};
 
 // Functions of `fields`. Percentiles besides these four are written alike: p75, p99.9.
-inline constexpr std::string_view functions[] = {"count", "sum", "min", "max", "avg", "first", "last", "var", "stddev", "rate",
-                                                 "distinct", "top", "p50", "p90", "p95", "p99"};
+inline constexpr std::string_view functions[] = {"count",  "sum",  "min",      "max", "avg", "first", "last", "var",
+                                                 "stddev", "rate", "distinct", "top", "p50", "p90",   "p95",  "p99"};
 inline constexpr std::string_view comparisons[] = {"eq", "ne", "gt", "gte", "lt", "lte", "in", "prefix", "exists"};
 inline constexpr std::string_view kinds[] = {"latest", "aggregate", "log"};
 inline constexpr std::string_view starts[] = {"earliest", "latest"};
@@ -46,8 +67,8 @@ struct key_place {
 };
 
 inline constexpr key_place key_places[] = {
-    {"", topology_keys}, {"kafka", kafka_keys}, {"redis", redis_keys}, {"http", http_keys},   {"tls", tls_keys},
-    {"source", source_keys}, {"table", table_keys}, {"keep", keep_keys}, {"job", job_keys}, {"read", read_keys},
-    {"write", write_keys}, {"secret_file", secret_file_keys}};
+    {"", topology_keys}, {"kafka", kafka_keys},   {"redis", redis_keys}, {"http", http_keys},
+    {"tls", tls_keys},   {"source", source_keys}, {"table", table_keys}, {"keep", keep_keys},
+    {"job", job_keys},   {"read", read_keys},     {"write", write_keys}, {"secret_file", secret_file_keys}};
 
 } // namespace weir::config

@@ -30,6 +30,19 @@ void sort_by_place(std::vector<problem>& problems) {
   });
 }
 
+// Names and values come from the file: they start no line of their own and no terminal's command.
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto code = static_cast<unsigned char>(c);
+    if (code < 0x20 || code == 0x7F)
+      out += fmt::format("\\u{:04x}", code);
+    else
+      out += c;
+  }
+  return out;
+}
+
 } // namespace
 
 std::string to_string(const problem& p) {
@@ -43,7 +56,7 @@ std::string to_string(const problem& p) {
   out += p.what;
   if (!p.remedy.empty())
     out += "; " + p.remedy;
-  return out;
+  return one_line(out);
 }
 
 loaded load_topology_text(std::string_view text, std::string_view name, const load_options& options) {

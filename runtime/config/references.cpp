@@ -50,43 +50,56 @@ void checker::table_source(const table_config& t) {
     else if (out_.tables.contains(t.from))
       remedy = "a table reads a source; a job makes one table of another";
     else
-      remedy = near(t.from, names(out_.sources), out_.sources.empty() ? "there is no source yet" : fmt::format("there are: {}", fmt::join(names(out_.sources), ", ")));
+      remedy = near(t.from, names(out_.sources),
+                    out_.sources.empty() ? "there is no source yet"
+                                         : fmt::format("there are: {}", fmt::join(names(out_.sources), ", ")));
     return report(spot, fmt::format("unknown source '{}'", t.from), std::move(remedy));
   }
   const auto name = t.from.substr(4);
   const auto job = out_.jobs.find(name);
   if (job == out_.jobs.end()) {
     const auto close = nearest(name, names(out_.jobs));
-    return report(spot, fmt::format("unknown job '{}'", name), close ? fmt::format("did you mean 'job:{}'?", *close) : "");
+    return report(spot, fmt::format("unknown job '{}'", name),
+                  close ? fmt::format("did you mean 'job:{}'?", *close) : "");
   }
   const auto& j = job->second;
   // Where the job names a table that is unknown, or not its own, that is the fault, and said there.
-  const bool own = j.write_table.empty() || (out_.tables.contains(j.write_table) && out_.tables.at(j.write_table).from == t.from);
+  const bool own =
+      j.write_table.empty() || (out_.tables.contains(j.write_table) && out_.tables.at(j.write_table).from == t.from);
   const bool nowhere = j.write_table.empty() && j.write_topic.empty();
   if (j.write_table != t.name && own && !nowhere)
     report(spot, fmt::format("the job '{}' does not write this table", name),
            j.write_table.empty() ? fmt::format("add \"table\": \"{}\" to the job's 'write'", t.name)
                                  : fmt::format("it writes '{}', and a job writes one table", j.write_table));
   if (const auto key = seen_.find({"tables", t.name, "key"}); key != seen_.end() && t.key != j.group_by)
-    report(key->second, fmt::format("rows of the job '{}' are keyed by its 'group_by'", name), "remove the key, or make the two equal");
+    report(key->second, fmt::format("rows of the job '{}' are keyed by its 'group_by'", name),
+           "remove the key, or make the two equal");
 }
 
 void checker::job_tables(const job_config& j) {
-  if (const auto at = seen_.find({"jobs", j.name, "read"}); at != seen_.end() && at->second.value->is(node::type::string)) {
+  if (const auto at = seen_.find({"jobs", j.name, "read"});
+      at != seen_.end() && at->second.value->is(node::type::string)) {
     const auto table = out_.tables.find(j.read_table);
     if (table == out_.tables.end())
       report(at->second, fmt::format("unknown table '{}'", j.read_table),
-             out_.sources.contains(j.read_table) ? "that is a source; a job reads a table" : near(j.read_table, names(out_.tables)));
-    else if (const auto last = seen_.find({"jobs", j.name, "last"}); last != seen_.end() && table->second.kind != table_kind::log)
-      report(last->second, fmt::format("'last' is a window of a log, and '{}' is none", j.read_table), "remove it, or read a table of kind 'log'");
+             out_.sources.contains(j.read_table) ? "that is a source; a job reads a table"
+                                                 : near(j.read_table, names(out_.tables)));
+    else if (const auto last = seen_.find({"jobs", j.name, "last"});
+             last != seen_.end() && table->second.kind != table_kind::log)
+      report(last->second, fmt::format("'last' is a window of a log, and '{}' is none", j.read_table),
+             "remove it, or read a table of kind 'log'");
   }
-  if (const auto at = seen_.find({"jobs", j.name, "write"}); at != seen_.end() && at->second.value->is(node::type::string)) {
+  if (const auto at = seen_.find({"jobs", j.name, "write"});
+      at != seen_.end() && at->second.value->is(node::type::string)) {
     const auto table = out_.tables.find(j.write_table);
     if (table == out_.tables.end())
-      report(at->second, fmt::format("unknown table '{}'", j.write_table), near(j.write_table, names(out_.tables), "add it under 'tables'"));
+      report(at->second, fmt::format("unknown table '{}'", j.write_table),
+             near(j.write_table, names(out_.tables), "add it under 'tables'"));
     else if (table->second.from != "job:" + j.name &&
-             (out_.sources.contains(table->second.from) || (table->second.from_job() && out_.jobs.contains(table->second.from.substr(4)))))
-      report(at->second, fmt::format("the table '{}' is written by '{}', not by this job", j.write_table, table->second.from),
+             (out_.sources.contains(table->second.from) ||
+              (table->second.from_job() && out_.jobs.contains(table->second.from.substr(4)))))
+      report(at->second,
+             fmt::format("the table '{}' is written by '{}', not by this job", j.write_table, table->second.from),
              fmt::format("say \"from\": \"job:{}\" in that table, or write another one", j.name));
   }
 }
@@ -97,7 +110,8 @@ void checker::dead_letters() {
     if (at == seen_.end() || s.dead_letter.empty())
       continue;
     if (s.dead_letter == s.topic) {
-      report(at->second, "the dead letters would go back into the source's own topic", fmt::format("did you mean '{}.dead'?", s.topic));
+      report(at->second, "the dead letters would go back into the source's own topic",
+             fmt::format("did you mean '{}.dead'?", s.topic));
       continue;
     }
     // Letters that other sources hand on until they come back.
@@ -109,7 +123,8 @@ void checker::dead_letters() {
           more = reached.insert(o.dead_letter).second || more;
     }
     if (reached.contains(s.topic))
-      report(at->second, "the dead letters would come back to this source by way of others", "give one of the sources a topic of its own for them");
+      report(at->second, "the dead letters would come back to this source by way of others",
+             "give one of the sources a topic of its own for them");
   }
 }
 
@@ -160,9 +175,14 @@ void checker::job_cycles() {
 
 void checker::node_rules() {
   // Where the brokers were not understood, nothing is known about them.
-  const bool known = std::none_of(problems_.begin(), problems_.end(), [](const problem& p) { return p.pointer == "/kafka" || p.pointer == "/kafka/brokers"; });
-  if (const auto url = seen_.find({"redis", "", "url"}); known && url != seen_.end() && out_.kafka.embedded() && !out_.redis.embedded() && !out_.redis.url.empty())
-    report(url->second, "an embedded broker with an external Redis: the broker's offsets start again with each run, and Redis would keep the old ones",
+  const bool known = std::none_of(problems_.begin(), problems_.end(), [](const problem& p) {
+    return p.pointer == "/kafka" || p.pointer == "/kafka/brokers";
+  });
+  if (const auto url = seen_.find({"redis", "", "url"});
+      known && url != seen_.end() && out_.kafka.embedded() && !out_.redis.embedded() && !out_.redis.url.empty())
+    report(url->second,
+           "an embedded broker with an external Redis: the broker's offsets start again with each run, and Redis would "
+           "keep the old ones",
            "name your brokers in kafka.brokers, or say \"embedded\" here too");
 }
 

@@ -20,7 +20,8 @@ void mark(node& n, const std::string& place) {
   }
 }
 
-node value_of(std::string_view text, const std::string& place, const std::string& pointer, std::vector<problem>& problems) {
+node value_of(std::string_view text, const std::string& place, const std::string& pointer,
+              std::vector<problem>& problems) {
   std::vector<problem> found;
   auto parsed = parse_document(text, {.name = place, .comments = false, .pointer = pointer}, found);
   const auto begins_value = text.starts_with('{') || text.starts_with('[');
@@ -34,9 +35,11 @@ node value_of(std::string_view text, const std::string& place, const std::string
       parsed->text = text;
     }
   } else {
-    // Most strings begin without a quote on a command line. One that begins like an object is a slip, if a file's path follows.
+    // Most strings begin without a quote on a command line. One that begins like an object is a slip, if a file's path
+    // follows.
     if (begins_value && text.find('"') != std::string_view::npos)
-      problems.push_back({pointer, 0, 0, "the value begins like JSON and is none", "check its quotes and brackets", place});
+      problems.push_back(
+          {pointer, 0, 0, "the value begins like JSON and is none", "check its quotes and brackets", place});
     parsed.emplace();
     parsed->kind = node::type::string;
     parsed->text = text;
@@ -73,15 +76,18 @@ std::optional<std::vector<std::string>> path_of(std::string_view text) {
 void apply(node& root, std::string_view set, std::size_t number, std::vector<problem>& problems) {
   const auto equals = set.find('=');
   if (equals == std::string_view::npos || equals == 0) { // the text is not repeated: it might be a password
-    problems.push_back({"", 0, 0, fmt::format("number {} is no path=value", number), "write --set path.to.key=value", "--set"});
+    problems.push_back(
+        {"", 0, 0, fmt::format("number {} is no path=value", number), "write --set path.to.key=value", "--set"});
     return;
   }
   const auto written = set.substr(0, equals);
   const auto place = fmt::format("--set {}", written);
   const auto path = path_of(written);
   if (!path || path->size() > static_cast<std::size_t>(topology_depth_limit)) {
-    problems.push_back({"", 0, 0, "no path",
-                        "write a dotted path (kafka.group) or, where names have dots, a JSON Pointer (/kafka/properties/client.id)", place});
+    problems.push_back(
+        {"", 0, 0, "no path",
+         "write a dotted path (kafka.group) or, where names have dots, a JSON Pointer (/kafka/properties/client.id)",
+         place});
     return;
   }
   auto* at = &root;
@@ -91,7 +97,8 @@ void apply(node& root, std::string_view set, std::size_t number, std::vector<pro
     const bool leaf = i + 1 == path->size();
     member* next = nullptr;
     if (at->is(node::type::object)) {
-      auto found = std::find_if(at->members.begin(), at->members.end(), [&](const member& m) { return m.name == token; });
+      auto found =
+          std::find_if(at->members.begin(), at->members.end(), [&](const member& m) { return m.name == token; });
       if (found == at->members.end()) {
         at->members.push_back({token, {}, {}, place, false});
         found = at->members.end() - 1;
@@ -145,7 +152,8 @@ public:
 
 private:
   void report(const node& n, const std::string& pointer, std::string what, std::string remedy) {
-    problems_.push_back({pointer, n.at.line, n.at.column, std::move(what), std::move(remedy), n.place.empty() ? file_ : n.place});
+    problems_.push_back(
+        {pointer, n.at.line, n.at.column, std::move(what), std::move(remedy), n.place.empty() ? file_ : n.place});
   }
 
   void replace(node& n, const std::string& pointer) {
@@ -198,7 +206,8 @@ private:
     if (mark != std::string_view::npos && (!value || value->empty())) {
       n.text += inner.substr(mark + 2);
     } else if (!value) {
-      report(n, pointer, fmt::format("the environment variable {} is not set", name), fmt::format("set it, or write ${{{}:-default}}", name));
+      report(n, pointer, fmt::format("the environment variable {} is not set", name),
+             fmt::format("set it, or write ${{{}:-default}}", name));
     } else if (!is_utf8(*value)) {
       report(n, pointer, fmt::format("the environment variable {} is not valid UTF-8", name), "");
     } else {

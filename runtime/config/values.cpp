@@ -48,7 +48,8 @@ bool plain(char c) { return lower(c) || (c >= 'A' && c <= 'Z') || digit(c) || c 
 
 std::string lowered(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return out;
 }
 
@@ -73,7 +74,8 @@ std::size_t distance(std::string_view a, std::string_view b) {
 } // namespace
 
 std::optional<duration> parse_duration(std::string_view text) {
-  constexpr std::array units{unit{"ms", 1}, unit{"s", 1000}, unit{"m", 60'000}, unit{"h", 3'600'000}, unit{"d", 86'400'000}};
+  constexpr std::array units{unit{"ms", 1}, unit{"s", 1000}, unit{"m", 60'000}, unit{"h", 3'600'000},
+                             unit{"d", 86'400'000}};
   const auto ms = scaled(text, units, 36'525ull * 86'400'000);
   if (!ms)
     return std::nullopt;
@@ -81,14 +83,16 @@ std::optional<duration> parse_duration(std::string_view text) {
 }
 
 std::optional<std::uint64_t> parse_size(std::string_view text) {
-  constexpr std::array units{unit{"", 1}, unit{"B", 1}, unit{"KiB", 1ull << 10}, unit{"MiB", 1ull << 20}, unit{"GiB", 1ull << 30}};
+  constexpr std::array units{unit{"", 1}, unit{"B", 1}, unit{"KiB", 1ull << 10}, unit{"MiB", 1ull << 20},
+                             unit{"GiB", 1ull << 30}};
   return scaled(text, units, 1ull << 53);
 }
 
 std::optional<double> parse_rate(std::string_view text) {
   double value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  if (error != std::errc{} || std::string_view(rest, static_cast<std::size_t>(text.data() + text.size() - rest)) != "/s")
+  if (error != std::errc{} ||
+      std::string_view(rest, static_cast<std::size_t>(text.data() + text.size() - rest)) != "/s")
     return std::nullopt;
   if (!std::isfinite(value) || value <= 0 || value > 1e9)
     return std::nullopt;
@@ -121,13 +125,17 @@ std::string pointer_token(std::string_view name) {
 
 bool is_table_name(std::string_view text) {
   const auto inner = [](char c) { return plain(c) && !(c >= 'A' && c <= 'Z'); };
-  return !text.empty() && text.size() <= name_limit && lower(text.front()) && std::all_of(text.begin(), text.end(), inner);
+  return !text.empty() && text.size() <= name_limit && lower(text.front()) &&
+         std::all_of(text.begin(), text.end(), inner);
 }
 
-bool is_name(std::string_view text) { return !text.empty() && text.size() <= name_limit && std::all_of(text.begin(), text.end(), plain); }
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= name_limit && std::all_of(text.begin(), text.end(), plain);
+}
 
 bool is_topic(std::string_view text) {
-  return !text.empty() && text.size() <= 249 && text != "." && text != ".." && std::all_of(text.begin(), text.end(), plain);
+  return !text.empty() && text.size() <= 249 && text != "." && text != ".." &&
+         std::all_of(text.begin(), text.end(), plain);
 }
 
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {

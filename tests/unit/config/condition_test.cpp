@@ -11,7 +11,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(conditions, a_value_is_equality_and_operators_all_hold) {
-  const auto c = parse_condition(R"({"/a": "x", "/b": {"gt": 1, "lte": 2.5}, "/c": null, "/d": true, "/e": {"in": [1, "y", null, false]},
+  const auto c = parse_condition(
+      R"({"/a": "x", "/b": {"gt": 1, "lte": 2.5}, "/c": null, "/d": true, "/e": {"in": [1, "y", null, false]},
     "/f": {"prefix": "p"}, "/g": {"exists": false}, "/h": {"ne": -5}, "/i": {"gte": 18446744073709551615}, "/j": {"lt": "m"}})");
   ASSERT_TRUE(c.ok()) << joined(c.problems);
   const auto& t = c.value.all;
@@ -53,14 +54,16 @@ TEST(conditions, an_empty_one_always_holds) {
 }
 
 TEST(conditions, all_problems_are_told_below_the_given_pointer) {
-  const auto c = parse_condition(R"({"a": 1, "/b": [1], "/c": {}, "/d": {"gt": null}, "/e": {"in": []}, "/f": {"in": 1}, "/g": {"exists": 1}, "/h": {"prefix": 1},
+  const auto c = parse_condition(
+      R"({"a": 1, "/b": [1], "/c": {}, "/d": {"gt": null}, "/e": {"in": []}, "/f": {"in": 1}, "/g": {"exists": 1}, "/h": {"prefix": 1},
     "any": {}, "": 1, "/i": {"in": [[]]}, "/j": {"eq": {}}})",
-                                 "/where");
+      "/where");
   std::vector<std::string> at;
   for (const auto& p : c.problems)
     at.push_back(p.pointer);
-  EXPECT_THAT(at, ElementsAre("/where/a", "/where/~1b", "/where/~1c", "/where/~1d/gt", "/where/~1e/in", "/where/~1f/in", "/where/~1g/exists", "/where/~1h/prefix",
-                              "/where/any", "/where/", "/where/~1i/in/0", "/where/~1j/eq"));
+  EXPECT_THAT(at, ElementsAre("/where/a", "/where/~1b", "/where/~1c", "/where/~1d/gt", "/where/~1e/in", "/where/~1f/in",
+                              "/where/~1g/exists", "/where/~1h/prefix", "/where/any", "/where/", "/where/~1i/in/0",
+                              "/where/~1j/eq"));
 }
 
 TEST(conditions, a_text_that_is_no_json_is_a_problem) {

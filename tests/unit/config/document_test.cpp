@@ -32,31 +32,36 @@ TEST_P(a_text_that_is_no_json, is_refused_at_its_place) {
 
 INSTANTIATE_TEST_SUITE_P(
     syntax, a_text_that_is_no_json,
-    ::testing::Values(broken{"empty", "", 1, 1, "an empty text"}, broken{"only_a_comment", "// nothing\n", 1, 1, "an empty text"},
-                      broken{"not_closed", "{\n\"topology\": \"x\",\n\"kafka\": {", 3, 11, "before the object of line 3 is closed"},
-                      broken{"array_not_closed", "{\"a\": [1", 1, 9, "before the array of line 1 is closed; is a ']' missing?"},
-                      broken{"comma_missing", "{\n  \"topology\": \"x\"\n  \"kafka\": {}\n}", 3, 3, "is a ',' missing before it?"},
-                      broken{"single_quotes", "{\n'topology': 'x'}", 2, 1, "double quotes"},
-                      broken{"name_without_quotes", "{\n  topology: \"x\"}", 2, 3, "double quotes"},
-                      broken{"value_without_quotes", "{\"topology\": fleet}", 1, 14, "literals are true, false and null"},
-                      broken{"string_not_closed", "{\"topology\": \"x\n}", 1, 14, "missing at the end of the string"},
-                      broken{"comment_not_closed", "{\"topology\": \"x\"} /* oops", 1, 19, "no valid JSON"},
-                      broken{"hash_comment", "{\n# no\n}", 2, 1, "comments begin with //"},
-                      broken{"something_after", "{\"topology\": \"x\"}\n{}", 2, 1, "no valid JSON"},
-                      broken{"huge_number", "{\"topology\": 1e999}", 1, 14, "beyond the range"},
-                      broken{"invalid_utf8", "{\"topology\": \"\xFF\"}", 1, 14, "no valid JSON"},
-                      broken{"an_array", "[1]", 1, 1, "a topology is an object, not an array"}),
+    ::testing::Values(
+        broken{"empty", "", 1, 1, "an empty text"}, broken{"only_a_comment", "// nothing\n", 1, 1, "an empty text"},
+        broken{"not_closed", "{\n\"topology\": \"x\",\n\"kafka\": {", 3, 11, "before the object of line 3 is closed"},
+        broken{"array_not_closed", "{\"a\": [1", 1, 9, "before the array of line 1 is closed; is a ']' missing?"},
+        broken{"comma_missing", "{\n  \"topology\": \"x\"\n  \"kafka\": {}\n}", 3, 3, "is a ',' missing before it?"},
+        broken{"single_quotes", "{\n'topology': 'x'}", 2, 1, "double quotes"},
+        broken{"name_without_quotes", "{\n  topology: \"x\"}", 2, 3, "double quotes"},
+        broken{"value_without_quotes", "{\"topology\": fleet}", 1, 14, "literals are true, false and null"},
+        broken{"string_not_closed", "{\"topology\": \"x\n}", 1, 14, "missing at the end of the string"},
+        broken{"comment_not_closed", "{\"topology\": \"x\"} /* oops", 1, 19, "no valid JSON"},
+        broken{"hash_comment", "{\n# no\n}", 2, 1, "comments begin with //"},
+        broken{"something_after", "{\"topology\": \"x\"}\n{}", 2, 1, "no valid JSON"},
+        broken{"huge_number", "{\"topology\": 1e999}", 1, 14, "beyond the range"},
+        broken{"invalid_utf8", "{\"topology\": \"\xFF\"}", 1, 14, "no valid JSON"},
+        broken{"an_array", "[1]", 1, 1, "a topology is an object, not an array"}),
     [](const auto& one) { return one.param.rule; });
 
 TEST(document, a_comma_with_nothing_after_it_is_refused_and_the_rest_still_checked) {
-  const auto result = load("{\n \"topology\": \"x\",\n \"http\": {\"origins\": [\"https://a\", ],},\n \"kafca\": {},\n}");
+  const auto result =
+      load("{\n \"topology\": \"x\",\n \"http\": {\"origins\": [\"https://a\", ],},\n \"kafca\": {},\n}");
   EXPECT_THAT(lines(result.problems),
-              ElementsAre("t:3:34: a comma with nothing after it before ']'; remove the comma", "t:3:37: a comma with nothing after it before '}'; remove the comma",
-                          "t:4:2: /kafca: unknown key 'kafca'; did you mean 'kafka'?", "t:4:13: a comma with nothing after it before '}'; remove the comma"));
+              ElementsAre("t:3:34: a comma with nothing after it before ']'; remove the comma",
+                          "t:3:37: a comma with nothing after it before '}'; remove the comma",
+                          "t:4:2: /kafca: unknown key 'kafca'; did you mean 'kafka'?",
+                          "t:4:13: a comma with nothing after it before '}'; remove the comma"));
 }
 
 TEST(document, comments_may_stand_wherever_space_may) {
-  const auto result = load("// first\n/* a, } */{/**/\"topology\"/*:*/:// x\n\"x\" /* \"y\" */ , \"sources\": {} }// last");
+  const auto result =
+      load("// first\n/* a, } */{/**/\"topology\"/*:*/:// x\n\"x\" /* \"y\" */ , \"sources\": {} }// last");
   EXPECT_TRUE(result.ok()) << joined(result.problems);
   EXPECT_EQ(result.value.name, "x");
 }
@@ -85,29 +90,37 @@ TEST(document, two_members_of_one_name_are_refused_everywhere) {
       "a": {"from": "s", "kind": "latest"},
       "a": {"from": "s", "kind": "log", "kind": "log"}
     }})");
-  EXPECT_THAT(lines(result.problems),
-              ElementsAre("t:1:19: /topology: a second member named 'topology' (the first is on line 1); remove one, or give it another name",
-                          "t:2:38: /sources/s: a second member named 's' (the first is on line 2); remove one, or give it another name",
-                          "t:5:7: /tables/a: a second member named 'a' (the first is on line 4); remove one, or give it another name",
-                          "t:5:41: /tables/a/kind: a second member named 'kind' (the first is on line 5); remove one, or give it another name"));
+  EXPECT_THAT(
+      lines(result.problems),
+      ElementsAre(
+          "t:1:19: /topology: a second member named 'topology' (the first is on line 1); remove one, or give it "
+          "another name",
+          "t:2:38: /sources/s: a second member named 's' (the first is on line 2); remove one, or give it another name",
+          "t:5:7: /tables/a: a second member named 'a' (the first is on line 4); remove one, or give it another name",
+          "t:5:41: /tables/a/kind: a second member named 'kind' (the first is on line 5); remove one, or give it "
+          "another name"));
 }
 
 TEST(document, names_that_are_equal_once_unescaped_are_equal) {
-  EXPECT_THAT(joined(load("{\"topology\": \"x\", \"\\u0074opology\": \"y\"}").problems), HasSubstr("a second member named 'topology'"));
+  EXPECT_THAT(joined(load("{\"topology\": \"x\", \"\\u0074opology\": \"y\"}").problems),
+              HasSubstr("a second member named 'topology'"));
 }
 
 TEST(document, nesting_is_bounded) {
   const auto nested = [](int depth) {
-    return "{\"topology\": \"x\", \"kafka\": " + std::string(static_cast<std::size_t>(depth - 1), '[') + std::string(static_cast<std::size_t>(depth - 1), ']') + "}";
+    return "{\"topology\": \"x\", \"kafka\": " + std::string(static_cast<std::size_t>(depth - 1), '[') +
+           std::string(static_cast<std::size_t>(depth - 1), ']') + "}";
   };
   EXPECT_THAT(joined(load(nested(topology_depth_limit)).problems), HasSubstr("'kafka' is an object, not an array"));
-  EXPECT_THAT(joined(load(nested(topology_depth_limit + 1)).problems), HasSubstr("more than 64 objects and arrays within each other"));
+  EXPECT_THAT(joined(load(nested(topology_depth_limit + 1)).problems),
+              HasSubstr("more than 64 objects and arrays within each other"));
   EXPECT_THAT(joined(load(std::string(1'000'000, '[')).problems), HasSubstr("more than 64 objects and arrays"));
 }
 
 TEST(document, a_syntax_error_does_not_repeat_the_text) {
-  for (const auto* text : {R"({"redis": {"password": "hunter2)", R"({"redis": {"password": hunter2}})", R"({"redis": {"password": "a" "hunter2"}})",
-                           "{\"redis\": {\"password\": \"hunter2\x01\"}}"}) {
+  for (const auto* text :
+       {R"({"redis": {"password": "hunter2)", R"({"redis": {"password": hunter2}})",
+        R"({"redis": {"password": "a" "hunter2"}})", "{\"redis\": {\"password\": \"hunter2\x01\"}}"}) {
     const auto said = lines(load(text).problems);
     EXPECT_FALSE(said.empty());
     EXPECT_THAT(said, Each(::testing::Not(HasSubstr("hunter2"))));

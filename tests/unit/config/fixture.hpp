@@ -63,6 +63,7 @@ private:
   std::filesystem::path path_;
 };
 
-inline constexpr std::string_view minimal = R"({"topology":"x","sources":{"s":{"topic":"t"}},"tables":{"t":{"from":"s","kind":"latest"}}})";
+inline constexpr std::string_view minimal =
+    R"({"topology":"x","sources":{"s":{"topic":"t"}},"tables":{"t":{"from":"s","kind":"latest"}}})";
 
 } // namespace weir::config_test

@@ -122,8 +122,9 @@ TEST(a_good_topology, fills_every_field) {
 }
 
 TEST(a_good_topology, names_the_parts_that_are_not_there_yet) {
-  EXPECT_THAT(pointers(load(page_example).value), ElementsAre("/tables/by_site/max_rate", "/jobs/rollup/fields/cpu_p99", "/jobs/rollup/chunk",
-                                                              "/jobs/rollup/skip_limit", "/jobs/rollup/retries", "/jobs/rollup/missed"));
+  EXPECT_THAT(pointers(load(page_example).value),
+              ElementsAre("/tables/by_site/max_rate", "/jobs/rollup/fields/cpu_p99", "/jobs/rollup/chunk",
+                          "/jobs/rollup/skip_limit", "/jobs/rollup/retries", "/jobs/rollup/missed"));
 }
 
 TEST(a_good_topology, later_parts_are_valid_and_all_named) {
@@ -137,16 +138,18 @@ TEST(a_good_topology, later_parts_are_valid_and_all_named) {
       "next": {"after": ["cron", "change"], "read": "a", "derive": {}, "write": {"topic": "out"}}}})");
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_THAT(pointers(r.value),
-              ::testing::UnorderedElementsAre("/tables/a/access", "/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind", "/tables/c/keep", "/tables/d/ttl",
-                                              "/jobs/cron/cron", "/jobs/cron/fields/f", "/jobs/cron/fields/r", "/jobs/cron/fields/q", "/jobs/change/on",
-                                              "/jobs/change/fields/d", "/jobs/change/fields/t", "/jobs/change/derive", "/jobs/change/write/replace",
-                                              "/jobs/next/after", "/jobs/next/derive"));
+              ::testing::UnorderedElementsAre(
+                  "/tables/a/access", "/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind", "/tables/c/keep",
+                  "/tables/d/ttl", "/jobs/cron/cron", "/jobs/cron/fields/f", "/jobs/cron/fields/r",
+                  "/jobs/cron/fields/q", "/jobs/change/on", "/jobs/change/fields/d", "/jobs/change/fields/t",
+                  "/jobs/change/derive", "/jobs/change/write/replace", "/jobs/next/after", "/jobs/next/derive"));
   for (const auto& u : r.value.unavailable)
     EXPECT_FALSE(u.what.empty()) << u.pointer;
 }
 
 TEST(a_good_topology, on_demand_and_a_whole_table_are_there) {
-  const auto r = load(R"({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {"a": {"from": "s", "kind": "latest"}},
+  const auto r =
+      load(R"({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {"a": {"from": "s", "kind": "latest"}},
     "jobs": {"j": {"on": "demand", "read": {"table": "a"}, "fields": {"n": "count", "s": {"sum": "/x"}}, "write": {"topic": "out"}}}})");
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_TRUE(r.value.unavailable.empty());
@@ -155,14 +158,17 @@ TEST(a_good_topology, on_demand_and_a_whole_table_are_there) {
 }
 
 TEST(a_good_topology, every_form_of_a_redis_and_a_listener) {
-  for (const auto* url : {"redis://r", "redis://r:6380/2", "rediss://u:p@r", "unix:///run/redis.sock?db=1", "redis://[::1]:6379", "redis://:p%40@r/"}) {
-    const auto r = load(R"({"topology": "x", "kafka": {"brokers": "a:1, PLAINTEXT://b:2,c"}})", {}, {std::string("redis.url=") + url});
+  for (const auto* url : {"redis://r", "redis://r:6380/2", "rediss://u:p@r", "unix:///run/redis.sock?db=1",
+                          "redis://[::1]:6379", "redis://:p%40@r/"}) {
+    const auto r = load(R"({"topology": "x", "kafka": {"brokers": "a:1, PLAINTEXT://b:2,c"}})", {},
+                        {std::string("redis.url=") + url});
     EXPECT_TRUE(r.ok()) << url << "\n" << joined(r.problems);
     EXPECT_EQ(r.value.redis.url, url);
   }
   for (const auto* listen : {"127.0.0.1:0", "127.8.8.8:80", "[::1]:80", "localhost:80", "[::ffff:127.0.0.1]:80"})
     EXPECT_TRUE(load(minimal, {}, {std::string("http.listen=") + listen}).ok()) << listen;
-  for (const auto* listen : {"0.0.0.0:80", "[::]:80", "10.0.0.1:80", "example.org:80", "[::ffff:10.0.0.1]:80", "127.0.0.1.example.org:80"}) {
+  for (const auto* listen :
+       {"0.0.0.0:80", "[::]:80", "10.0.0.1:80", "example.org:80", "[::ffff:10.0.0.1]:80", "127.0.0.1.example.org:80"}) {
     EXPECT_FALSE(load(minimal, {}, {std::string("http.listen=") + listen}).ok()) << listen;
     const auto r = load(minimal, {}, {std::string("http.listen=") + listen, "http.auth=none"});
     EXPECT_TRUE(r.ok()) << joined(r.problems);
@@ -174,7 +180,8 @@ TEST(a_good_topology, a_listener_takes_files_for_tls_from_the_topology_s_folder)
   const folder f;
   f.write("c.pem", "x");
   f.write("k.pem", "x");
-  const auto file = f.write("t.json", R"({"topology": "x", "http": {"tls": {"certificate": "c.pem", "key": "k.pem"}}})");
+  const auto file =
+      f.write("t.json", R"({"topology": "x", "http": {"tls": {"certificate": "c.pem", "key": "k.pem"}}})");
   const auto r = load_topology_file(file, with({}));
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_TRUE(r.value.http.tls());
@@ -184,25 +191,37 @@ TEST(a_good_topology, a_listener_takes_files_for_tls_from_the_topology_s_folder)
 
 TEST(fingerprint, is_of_the_definition_and_of_nothing_else) {
   const auto of = [](std::string_view rest) {
-    const auto r = load(R"({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {"t": {"from": "s", )" + std::string(rest) + "}}}");
+    const auto r = load(R"({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {"t": {"from": "s", )" +
+                        std::string(rest) + "}}}");
     EXPECT_TRUE(r.problems.empty()) << joined(r.problems);
     return r.value.tables.at("t").fingerprint;
   };
-  const auto base = of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})");
+  const auto base =
+      of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})");
   EXPECT_THAT(base, ::testing::MatchesRegex("[0-9a-f]{16}"));
   // What does not matter to a row's value.
-  EXPECT_EQ(base, of(R"("where": {"/b": {"in": [1, 2]}, "/a": {"eq": 1}}, "select": {"a": "/a"}, "key": "/k", "kind": "latest", "ttl": "1h")"));
-  EXPECT_EQ(base, of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}}, "max_rate": "1/s", "access": "x",
+  EXPECT_EQ(
+      base,
+      of(R"("where": {"/b": {"in": [1, 2]}, "/a": {"eq": 1}}, "select": {"a": "/a"}, "key": "/k", "kind": "latest", "ttl": "1h")"));
+  EXPECT_EQ(
+      base,
+      of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}}, "max_rate": "1/s", "access": "x",
                         "max_view_bytes": 5, "expected_rows": 100000)"));
   // What does.
-  EXPECT_NE(base, of(R"("kind": "latest", "key": "/K", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})"));
+  EXPECT_NE(base,
+            of(R"("kind": "latest", "key": "/K", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})"));
   EXPECT_NE(base, of(R"("kind": "latest", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})"));
-  EXPECT_NE(base, of(R"("kind": "latest", "key": "/k", "select": {"b": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})"));
+  EXPECT_NE(base,
+            of(R"("kind": "latest", "key": "/k", "select": {"b": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}})"));
   EXPECT_NE(base, of(R"("kind": "latest", "key": "/k", "where": {"/a": 1, "/b": {"in": [1, 2]}})"));
-  EXPECT_NE(base, of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": "1", "/b": {"in": [1, 2]}})"));
+  EXPECT_NE(base,
+            of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": "1", "/b": {"in": [1, 2]}})"));
   EXPECT_NE(base, of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1})"));
-  EXPECT_NE(base, of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}}, "expected_rows": 5)"));
-  EXPECT_NE(of(R"("kind": "aggregate", "fields": {"a": {"max": "/a"}})"), of(R"("kind": "aggregate", "fields": {"a": {"min": "/a"}})"));
+  EXPECT_NE(
+      base,
+      of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}}, "expected_rows": 5)"));
+  EXPECT_NE(of(R"("kind": "aggregate", "fields": {"a": {"max": "/a"}})"),
+            of(R"("kind": "aggregate", "fields": {"a": {"min": "/a"}})"));
   EXPECT_NE(of(R"("kind": "log")"), of(R"("kind": "log", "time": "/ts")"));
   EXPECT_EQ(of(R"("kind": "log")"), of(R"("kind": "log", "keep": {"age": "1h", "count": 7})"));
 }
@@ -210,17 +229,21 @@ TEST(fingerprint, is_of_the_definition_and_of_nothing_else) {
 TEST(fingerprint, stays_the_same_in_every_release) {
   // Stored in Redis: a change here refuses every stored table.
   const auto r = load(page_example);
-  EXPECT_EQ(r.value.tables.at("totals").canonical,
-            R"({"kind":"aggregate","key":"/site","fields":[["n","count"],["cpu_max","max","/cpu"],["cpu_avg","avg","/cpu"]],"expected_rows":100000})");
+  EXPECT_EQ(
+      r.value.tables.at("totals").canonical,
+      R"({"kind":"aggregate","key":"/site","fields":[["n","count"],["cpu_max","max","/cpu"],["cpu_avg","avg","/cpu"]],"expected_rows":100000})");
   EXPECT_EQ(r.value.tables.at("history").canonical,
             R"({"kind":"log","time":"/ts","where":{"all":[["/site","in","a","b"],["/temp","gt",0]]}})");
   EXPECT_EQ(r.value.tables.at("history").fingerprint, "f0af1fe25984d95c");
 }
 
 TEST(masked_json, is_the_document_as_resolved) {
-  const auto r = load(R"({/* c */"topology": "${N}", "redis": {"connections": "${C}"}})", {{"N", "a"}, {"C", "3"}}, {"http.listen=127.0.0.1:1"});
+  const auto r = load(R"({/* c */"topology": "${N}", "redis": {"connections": "${C}"}})", {{"N", "a"}, {"C", "3"}},
+                      {"http.listen=127.0.0.1:1"});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
-  EXPECT_EQ(nlohmann::json::parse(r.value.masked_json), nlohmann::json::parse(R"({"topology": "a", "redis": {"connections": 3}, "http": {"listen": "127.0.0.1:1"}})"));
+  EXPECT_EQ(
+      nlohmann::json::parse(r.value.masked_json),
+      nlohmann::json::parse(R"({"topology": "a", "redis": {"connections": 3}, "http": {"listen": "127.0.0.1:1"}})"));
 }
 
 TEST(examples, check_without_a_problem) {
@@ -230,7 +253,8 @@ TEST(examples, check_without_a_problem) {
     if (entry.path().extension() != ".jsonc")
       continue;
     ++seen;
-    const auto r = load_topology_file(entry.path(), with({{"KAFKA_BROKERS", "k:9092"}, {"REDIS_URL", "redis://r"}, {"TOPIC", "orders"}}));
+    const auto r = load_topology_file(
+        entry.path(), with({{"KAFKA_BROKERS", "k:9092"}, {"REDIS_URL", "redis://r"}, {"TOPIC", "orders"}}));
     EXPECT_TRUE(r.ok()) << joined(r.problems);
     EXPECT_EQ(r.value.unavailable.empty(), entry.path().filename() != "fleet-full.jsonc") << entry.path();
   }

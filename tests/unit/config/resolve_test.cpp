@@ -16,9 +16,10 @@ using ::testing::Pair;
 const std::string external = R"({"topology": "x", "kafka": {"brokers": "k:9092"}, "redis": {"url": "redis://r"}})";
 
 TEST(environment_names, are_replaced_wherever_a_string_holds_them) {
-  const auto r = load(R"({"topology": "${A}-${B:-b}", "kafka": {"brokers": "${HOST}:${PORT:-9092}"}, "http": {"origins": ["${O}"]},
+  const auto r =
+      load(R"({"topology": "${A}-${B:-b}", "kafka": {"brokers": "${HOST}:${PORT:-9092}"}, "http": {"origins": ["${O}"]},
       "sources": {"s": {"topic": "in"}}, "tables": {"t": {"from": "s", "kind": "latest", "where": {"/site": "${A}"}}}})",
-                      {{"A", "fleet"}, {"HOST", "k"}, {"O", "https://o"}});
+           {{"A", "fleet"}, {"HOST", "k"}, {"O", "https://o"}});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_EQ(r.value.name, "fleet-b");
   EXPECT_EQ(r.value.kafka.brokers, "k:9092");
@@ -27,9 +28,15 @@ TEST(environment_names, are_replaced_wherever_a_string_holds_them) {
 }
 
 TEST(environment_names, an_unset_one_without_a_default_is_a_problem_that_names_it) {
-  const auto r = load("{\"topology\": \"x\",\n \"kafka\": {\"brokers\": \"${KAFKA}\"}, \"redis\": {\"url\": \"${REDIS_URL}\"}}");
-  EXPECT_THAT(lines(r.problems), ::testing::IsSupersetOf({std::string("t:2:23: /kafka/brokers: the environment variable KAFKA is not set; set it, or write ${KAFKA:-default}"),
-                                                          std::string("t:2:53: /redis/url: the environment variable REDIS_URL is not set; set it, or write ${REDIS_URL:-default}")}));
+  const auto r =
+      load("{\"topology\": \"x\",\n \"kafka\": {\"brokers\": \"${KAFKA}\"}, \"redis\": {\"url\": \"${REDIS_URL}\"}}");
+  EXPECT_THAT(
+      lines(r.problems),
+      ::testing::IsSupersetOf(
+          {std::string(
+               "t:2:23: /kafka/brokers: the environment variable KAFKA is not set; set it, or write ${KAFKA:-default}"),
+           std::string("t:2:53: /redis/url: the environment variable REDIS_URL is not set; set it, or write "
+                       "${REDIS_URL:-default}")}));
 }
 
 TEST(environment_names, a_default_stands_in_for_an_empty_value_too) {
@@ -38,13 +45,15 @@ TEST(environment_names, a_default_stands_in_for_an_empty_value_too) {
 }
 
 TEST(environment_names, two_dollars_stand_for_the_characters_themselves) {
-  const auto r = load(R"({"topology": "x", "kafka": {"brokers": "k:1", "properties": {"client.id": "a$${B}-$c-$"}}})", {{"B", "no"}});
+  const auto r = load(R"({"topology": "x", "kafka": {"brokers": "k:1", "properties": {"client.id": "a$${B}-$c-$"}}})",
+                      {{"B", "no"}});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_THAT(r.value.kafka.properties, ElementsAre(Pair("client.id", "a${B}-$c-$")));
 }
 
 TEST(environment_names, a_value_is_not_searched_for_names_again) {
-  const auto r = load(R"({"topology": "x", "kafka": {"brokers": "k:1", "properties": {"client.id": "${A}"}}})", {{"A", "${B}"}});
+  const auto r =
+      load(R"({"topology": "x", "kafka": {"brokers": "k:1", "properties": {"client.id": "${A}"}}})", {{"A", "${B}"}});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_THAT(r.value.kafka.properties, ElementsAre(Pair("client.id", "${B}")));
 }
@@ -76,7 +85,8 @@ TEST(secret_files, are_read_and_lose_one_new_line_at_the_end) {
   f.write("user", "weir");
   f.write("password", "hunter2\n\n");
   f.write("sasl", "s3cret\r\n");
-  const auto file = f.write("t.jsonc", R"({"topology": "x", "kafka": {"brokers": "k:1", "properties": {"sasl.password": {"file": "sasl"}}},
+  const auto file = f.write(
+      "t.jsonc", R"({"topology": "x", "kafka": {"brokers": "k:1", "properties": {"sasl.password": {"file": "sasl"}}},
       "redis": {"url": "redis://r", "username": {"file": "user"}, "password": {"file": "${NAME:-password}"}}})");
   const auto r = load_topology_file(file, with({}));
   ASSERT_TRUE(r.ok()) << joined(r.problems);
@@ -102,7 +112,9 @@ TEST(secret_files, what_cannot_be_read_is_a_problem_with_its_place) {
   const auto said = [&](const std::string& name) {
     auto options = with({});
     options.base = f.path();
-    return joined(load_topology_text("{\"topology\": \"x\", \"kafka\": {\"brokers\": \"k:1\"},\n\"redis\": {\"url\": \"redis://r\", \"password\": {\"file\": \"" + name + "\"}}}",
+    return joined(load_topology_text("{\"topology\": \"x\", \"kafka\": {\"brokers\": \"k:1\"},\n\"redis\": {\"url\": "
+                                     "\"redis://r\", \"password\": {\"file\": \"" +
+                                         name + "\"}}}",
                                      "t", options)
                       .problems);
   };
@@ -115,8 +127,9 @@ TEST(secret_files, what_cannot_be_read_is_a_problem_with_its_place) {
 }
 
 TEST(sets, win_over_the_file_and_its_environment) {
-  const auto r = load(R"({"topology": "x", "kafka": {"brokers": "${UNSET}"}, "redis": {"url": "embedded", "connections": 2}})", {},
-                      {"kafka.brokers=k:9092", "redis.connections=3", "topology=y", "topology=z"});
+  const auto r =
+      load(R"({"topology": "x", "kafka": {"brokers": "${UNSET}"}, "redis": {"url": "embedded", "connections": 2}})", {},
+           {"kafka.brokers=k:9092", "redis.connections=3", "topology=y", "topology=z"});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_EQ(r.value.kafka.brokers, "k:9092");
   EXPECT_EQ(r.value.redis.connections, 3u);
@@ -124,7 +137,9 @@ TEST(sets, win_over_the_file_and_its_environment) {
 }
 
 TEST(sets, take_a_pointer_where_names_have_dots_and_make_what_is_missing) {
-  const auto r = load(external, {}, {"/kafka/properties/security.protocol=SSL", "http.listen=[::1]:0", "http.origins=[\"https://a\"]", "http.origins.1=https://b"});
+  const auto r = load(external, {},
+                      {"/kafka/properties/security.protocol=SSL", "http.listen=[::1]:0", "http.origins=[\"https://a\"]",
+                       "http.origins.1=https://b"});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_THAT(r.value.kafka.properties, ElementsAre(Pair("security.protocol", "SSL")));
   EXPECT_EQ(r.value.http.host, "::1");
@@ -133,7 +148,9 @@ TEST(sets, take_a_pointer_where_names_have_dots_and_make_what_is_missing) {
 }
 
 TEST(sets, values_are_json_where_they_parse_and_text_elsewhere) {
-  const auto r = load(minimal, {}, {"tables.t.ttl=1h", "tables.t.where={\"/a~1b\": {\"in\": [1, \"x\"]}}", "tables.t.key=\"/id\"", "/tables/t/select={\"a\":\"/x=y\"}"});
+  const auto r = load(minimal, {},
+                      {"tables.t.ttl=1h", "tables.t.where={\"/a~1b\": {\"in\": [1, \"x\"]}}", "tables.t.key=\"/id\"",
+                       "/tables/t/select={\"a\":\"/x=y\"}"});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   const auto& t = r.value.tables.at("t");
   EXPECT_EQ(t.ttl, duration{3'600'000});
@@ -150,28 +167,36 @@ TEST(sets, a_number_may_be_a_name) {
   EXPECT_EQ(r.value.redis.password, "12345");
 }
 
-TEST(sets, take_the_environment_too) { EXPECT_EQ(load(minimal, {{"A", "fromenv"}}, {"topology=${A}"}).value.name, "fromenv"); }
+TEST(sets, take_the_environment_too) {
+  EXPECT_EQ(load(minimal, {{"A", "fromenv"}}, {"topology=${A}"}).value.name, "fromenv");
+}
 
 TEST(sets, are_checked_and_their_problems_name_them) {
   EXPECT_THAT(lines(load(external, {}, {"kafka.brokrs=a:1"}).problems),
               ElementsAre("--set kafka.brokrs: /kafka/brokrs: unknown key 'brokrs'; did you mean 'brokers'?"));
   EXPECT_THAT(lines(load(external, {}, {"redis.connections=many"}).problems),
-              ElementsAre("--set redis.connections: /redis/connections: a whole number from 1 to 64 is wanted; write it without quotes"));
+              ElementsAre("--set redis.connections: /redis/connections: a whole number from 1 to 64 is wanted; write "
+                          "it without quotes"));
   EXPECT_THAT(lines(load(minimal, {}, {"tables.t={\"from\":\"s\",\"kind\":\"lates\"}"}).problems),
               ElementsAre("--set tables.t: /tables/t/kind: unknown kind 'lates'; did you mean 'latest'?"));
   EXPECT_THAT(lines(load(minimal, {}, {"tables.t={\"from\":\"s\",\"kind\":\"latest\",\"kind\":\"log\"}"}).problems),
-              ElementsAre("--set tables.t: /tables/t/kind: a second member named 'kind' (the first is on line 1); remove one, or give it another name"));
+              ElementsAre("--set tables.t: /tables/t/kind: a second member named 'kind' (the first is on line 1); "
+                          "remove one, or give it another name"));
 }
 
 TEST(sets, a_bad_path_is_a_problem) {
-  EXPECT_THAT(lines(load(external, {}, {"hunter2"}).problems), ElementsAre("--set: number 1 is no path=value; write --set path.to.key=value"));
-  EXPECT_THAT(lines(load(external, {}, {"topology=y", "=x"}).problems), ElementsAre("--set: number 2 is no path=value; write --set path.to.key=value"));
+  EXPECT_THAT(lines(load(external, {}, {"hunter2"}).problems),
+              ElementsAre("--set: number 1 is no path=value; write --set path.to.key=value"));
+  EXPECT_THAT(lines(load(external, {}, {"topology=y", "=x"}).problems),
+              ElementsAre("--set: number 2 is no path=value; write --set path.to.key=value"));
   EXPECT_THAT(joined(load(external, {}, {"a..b=1"}).problems), HasSubstr("--set a..b: no path"));
   EXPECT_THAT(joined(load(external, {}, {"/a~b=1"}).problems), HasSubstr("--set /a~b: no path"));
   EXPECT_THAT(lines(load(external, {}, {"topology.a=1"}).problems),
               ElementsAre("--set topology.a: /topology: has no members: it is a string; is 'a' one level too many?"));
-  EXPECT_THAT(joined(load(external, {}, {"http.origins=[]", "http.origins.2=x"}).problems), HasSubstr("'2' is no place in an array of 0"));
-  EXPECT_THAT(joined(load(external, {}, {"redis.password={\"file\": \"x\""}).problems), HasSubstr("begins like JSON and is none"));
+  EXPECT_THAT(joined(load(external, {}, {"http.origins=[]", "http.origins.2=x"}).problems),
+              HasSubstr("'2' is no place in an array of 0"));
+  EXPECT_THAT(joined(load(external, {}, {"redis.password={\"file\": \"x\""}).problems),
+              HasSubstr("begins like JSON and is none"));
 }
 
 TEST(masking, the_resolved_topology_shows_no_secret) {
@@ -185,7 +210,8 @@ TEST(masking, the_resolved_topology_shows_no_secret) {
       "redis": {"url": "rediss://user:${PW}@r:6379/1"}})",
                                     "t", options);
   ASSERT_TRUE(r.ok()) << joined(r.problems);
-  EXPECT_THAT(r.value.masked_json, AllOf(Not(HasSubstr("secret-")), Not(HasSubstr("from-")), HasSubstr("shown"), HasSubstr("rediss://user:***@r:6379/1")));
+  EXPECT_THAT(r.value.masked_json, AllOf(Not(HasSubstr("secret-")), Not(HasSubstr("from-")), HasSubstr("shown"),
+                                         HasSubstr("rediss://user:***@r:6379/1")));
   EXPECT_EQ(r.value.redis.url, "rediss://user:from-env@r:6379/1");
   const auto shown = nlohmann::json::parse(r.value.masked_json);
   EXPECT_EQ(shown["kafka"]["properties"]["sasl.password"], "***");
@@ -209,10 +235,12 @@ TEST(masking, a_password_is_hidden_in_the_document_whatever_its_form) {
 }
 
 TEST(masking, problems_never_repeat_a_secret) {
-  for (const auto* set : {"redis.url=http://u:hunter2@r", "redis.url=redis://u:hunter2@r:x", "redis.url=hunter2@r", "redis.password=[\"hunter2\"]",
-                          "redis.passwrd=hunter2", "redis.url=redis://u:hunter2@r/x", "/kafka/properties/sasl.password=[\"hunter2\"]",
-                          "/kafka/properties/security.protocol=hunter2", "/kafka/properties/sasl.pasword=hunter2", "http.origins=[\"https://u:hunter2@o\"]",
-                          "kafka.brokers=u:hunter2@k:1:2", "redis.password={\"file\":hunter2}", "redis.url=redis://:hunter2@"}) {
+  for (const auto* set :
+       {"redis.url=http://u:hunter2@r", "redis.url=redis://u:hunter2@r:x", "redis.url=hunter2@r",
+        "redis.password=[\"hunter2\"]", "redis.passwrd=hunter2", "redis.url=redis://u:hunter2@r/x",
+        "/kafka/properties/sasl.password=[\"hunter2\"]", "/kafka/properties/security.protocol=hunter2",
+        "/kafka/properties/sasl.pasword=hunter2", "http.origins=[\"https://u:hunter2@o\"]",
+        "kafka.brokers=u:hunter2@k:1:2", "redis.password={\"file\":hunter2}", "redis.url=redis://:hunter2@"}) {
     const auto r = load(external, {}, {set});
     EXPECT_FALSE(r.ok()) << set;
     EXPECT_THAT(joined(r.problems), Not(HasSubstr("hunter2"))) << set;

@@ -31,7 +31,9 @@ names set_of(const Range& range) {
   return out;
 }
 
-const json& definition(const json& root, std::string_view name) { return name.empty() ? root : root.at("definitions").at(std::string(name)); }
+const json& definition(const json& root, std::string_view name) {
+  return name.empty() ? root : root.at("definitions").at(std::string(name));
+}
 
 TEST(schema, is_the_file_of_the_source_tree) {
   std::ifstream in(std::string(WEIR_SOURCE_DIR) + "/proto/topology.schema.json", std::ios::binary);
@@ -92,7 +94,9 @@ TEST(schema, every_key_is_described_for_editors) {
     for (const auto& [name, property] : definition(root, place.definition).at("properties").items()) {
       auto described = property.contains("description");
       if (!described && property.contains("$ref"))
-        described = definition(root, property.at("$ref").get<std::string>().substr(std::string_view("#/definitions/").size())).contains("description");
+        described =
+            definition(root, property.at("$ref").get<std::string>().substr(std::string_view("#/definitions/").size()))
+                .contains("description");
       EXPECT_TRUE(described) << place.definition << " " << name;
     }
 }

@@ -12,7 +12,8 @@ TEST(values, a_duration_is_a_whole_number_and_one_unit) {
   EXPECT_EQ(parse_duration("5m"), duration{300'000});
   EXPECT_EQ(parse_duration("1h"), duration{3'600'000});
   EXPECT_EQ(parse_duration("7d"), duration{7 * 86'400'000LL});
-  for (const auto* bad : {"", "s", "10", "10 s", "1.5s", "-1s", "+1s", "10S", "10sec", "1h30m", "99999999999999999999s", "36526d"})
+  for (const auto* bad :
+       {"", "s", "10", "10 s", "1.5s", "-1s", "+1s", "10S", "10sec", "1h30m", "99999999999999999999s", "36526d"})
     EXPECT_EQ(parse_duration(bad), std::nullopt) << bad;
 }
 
