@@ -235,7 +235,7 @@ namespace {
 
 template <class Stream>
 struct ws_link final : ws_client::impl {
-  ws_link(std::unique_ptr<asio::ssl::context> t, std::unique_ptr<loop> l, std::unique_ptr<Stream> s)
+  ws_link(std::unique_ptr<asio::ssl::context> t, std::shared_ptr<loop> l, std::unique_ptr<Stream> s)
       : tls(std::move(t)), run(std::move(l)), socket(std::move(s)), stream(*socket) {}
 
   ~ws_link() override { drop(); }
@@ -324,7 +324,7 @@ private:
   }
 
   std::unique_ptr<asio::ssl::context> tls;
-  std::unique_ptr<loop> run;
+  std::shared_ptr<loop> run;
   std::unique_ptr<Stream> socket;
   websocket::stream<Stream&> stream;
   beast::flat_buffer buffer;
@@ -345,7 +345,7 @@ result<ws_client> ws_client::connect(std::string_view text, std::chrono::millise
   const auto u = parse_url(text);
   if (!u)
     return tl::unexpected(u.error());
-  auto l = std::make_unique<loop>();
+  auto l = std::make_shared<loop>(); // outlives the sockets below also where the handshake fails
   auto socket = connect_tcp(*l, *u, until);
   if (!socket)
     return tl::unexpected(socket.error());
@@ -355,13 +355,13 @@ result<ws_client> ws_client::connect(std::string_view text, std::chrono::millise
     return ws_client(std::move(link));
   };
   if (!u->tls())
-    return finish(std::make_unique<ws_link<tcp::socket>>(nullptr, std::move(l),
-                                                         std::make_unique<tcp::socket>(std::move(*socket))));
+    return finish(
+        std::make_unique<ws_link<tcp::socket>>(nullptr, l, std::make_unique<tcp::socket>(std::move(*socket))));
   auto tls = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
   auto stream = connect_tls(*l, *tls, std::move(*socket), *u, options, until);
   if (!stream)
     return tl::unexpected(stream.error());
-  return finish(std::make_unique<ws_link<tls_socket>>(std::move(tls), std::move(l), std::move(*stream)));
+  return finish(std::make_unique<ws_link<tls_socket>>(std::move(tls), l, std::move(*stream)));
 }
 
 result<void> ws_client::send(std::string_view text, std::chrono::milliseconds deadline) {

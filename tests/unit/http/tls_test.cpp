@@ -228,6 +228,23 @@ TEST(client, a_deadline_is_kept_and_says_so) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
 }
 
+TEST(client, a_silent_server_is_a_timeout_for_every_kind_of_url) {
+  const int silent = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  ASSERT_EQ(::bind(silent, reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  ASSERT_EQ(::listen(silent, 16), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&at), &size), 0);
+  const auto place = "://127.0.0.1:" + std::to_string(ntohs(at.sin_port)) + "/";
+  EXPECT_EQ(http_get("http" + place, 50ms).error().code, ec::timeout);
+  EXPECT_EQ(http_get("https" + place, 50ms).error().code, ec::timeout);
+  EXPECT_EQ(ws_client::connect("ws" + place, 50ms).error().code, ec::timeout);
+  EXPECT_EQ(ws_client::connect("wss" + place, 50ms).error().code, ec::timeout);
+  ::close(silent);
+}
+
 TEST(client, nobody_there_and_no_url_are_told_apart) {
   reactor r("r");
   std::uint16_t free_port = 0;
