@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <deque>
+#include <limits>
 #include <map>
 #include <optional>
 #include <random>
@@ -87,8 +87,13 @@ struct channel::impl {
   // What is kept of a partition while it is being loaded.
   struct loading {
     bool wanted = true;
+    std::optional<partition_load> held; // read, but change sets that it may include are not here yet
+    std::int64_t held_ms = 0;
     std::vector<change_set_ptr> waiting; // in the order of arrival
+
+    bool open() const { return !wanted && !held; }
   };
+  static constexpr std::int64_t most_held_ms = 2000;
 
   const table_config table;
   const std::uint32_t generation;
@@ -122,7 +127,7 @@ struct channel::impl {
 
   void take(std::uint32_t index, const change_set_ptr& changes, std::int64_t now_ms) {
     auto& p = partitions[index];
-    if (!p.wanted) {
+    if (p.open()) {
       switch (chain.check(index, *changes)) {
       case chain_verdict::accepted:
         if (keyed)
@@ -147,41 +152,71 @@ struct channel::impl {
     }
     waiting_bytes += size;
     p.waiting.push_back(changes);
+    if (p.held && settled(p, *p.held)) {
+      std::vector<partition_load> loads;
+      loads.push_back(std::move(*p.held));
+      p.held.reset();
+      bring_in(std::move(loads), now_ms);
+    }
+  }
+
+  // Whether everything that the rows may include is known, or waits to be applied right behind them.
+  static bool settled(const loading& p, const partition_load& load) {
+    return load.settled <= load.last ||
+           std::any_of(p.waiting.begin(), p.waiting.end(), [&](const change_set_ptr& c) { return c->last >= load.settled; });
   }
 
   void load(std::vector<partition_load> loads, std::int64_t now_ms) {
+    std::vector<partition_load> whole;
+    for (auto& from : loads) {
+      const auto index = state_of(from.source);
+      auto& p = partitions[index];
+      if (p.open() && from.last <= chain.known(index))
+        continue;
+      if (chain.loaded(index) && from.epoch < chain.epoch(index))
+        continue; // read before the epoch that is known by now
+      p.wanted = false;
+      p.held.reset();
+      if (settled(p, from)) {
+        whole.push_back(std::move(from));
+      } else {
+        p.held = std::move(from);
+        p.held_ms = now_ms;
+      }
+    }
+    bring_in(std::move(whole), now_ms);
+  }
+
+  void bring_in(std::vector<partition_load> loads, std::int64_t now_ms) {
     std::vector<rows_load> rows;
     std::vector<log_load> logs;
     std::vector<std::uint32_t> loaded;
-    const bool was_ready = chain.all_loaded();
+    const bool was_ready = !epoch.empty();
     const auto watermark = chain.watermark();
     for (auto& from : loads) {
       const auto index = state_of(from.source);
-      const bool first = !chain.loaded(index);
-      if (!partitions[index].wanted && from.last <= chain.known(index))
-        continue;
-      if (!first && from.epoch < chain.epoch(index))
-        continue; // read before the epoch that is known by now
-      version after = first ? version{} : chain.known(index);
-      const bool back = chain.load(index, from.epoch, from.last, from.changed);
-      if (back) {
+      version after = chain.loaded(index) ? chain.known(index) : version{};
+      if (chain.load(index, from.epoch, from.last, from.changed)) {
         reset = true;
         after = {};
         if (!keyed)
           ring.forget(from.source.partition);
       }
-      partitions[index].wanted = false;
       loaded.push_back(index);
       if (keyed)
         rows.push_back({from.source.partition, after, std::move(from.rows), from.floor, std::move(from.changes)});
       else
-        logs.push_back({from.source.partition, after, from.floor, std::move(from.batches)});
+        logs.push_back({from.source.partition, after, from.last, from.floor, std::move(from.batches)});
     }
     if (keyed)
       view.load(rows, now_ms);
-    else if (ring.load(logs, watermark) && was_ready)
+    else if (ring.load(logs, watermark))
       reset = true;
     settle_epoch();
+    if (!was_ready) { // nobody can be live yet
+      reset = false;
+      flushed_to = head();
+    }
     for (const auto index : loaded) {
       auto waiting = std::exchange(partitions[index].waiting, {});
       for (const auto& w : waiting)
@@ -275,7 +310,7 @@ struct channel::impl {
 
   catch_up_reply catch_up(arrival from) {
     make_frames();
-    if (!holds(from))
+    if (reset || !holds(from))
       return {{nullptr, from, from}, false, true};
     if (from == head())
       return {{nullptr, from, from}, false, false};
@@ -507,7 +542,7 @@ struct channel::impl {
       out.body = std::move(body += '}');
       return out;
     }
-    const auto late = rows_after(at.upto, {}, options.page_rows, options.page_bytes);
+    const auto late = rows_after(at.upto, {}, std::numeric_limits<std::uint32_t>::max(), options.late_bytes);
     auto body = body_head(true);
     append_member(body, "offset", (late.more ? at.seen : chain.watermark()).value);
     body += state;
@@ -596,8 +631,10 @@ void channel::apply(const std::vector<change_set_ptr>& changes, std::int64_t now
 }
 
 void channel::lost() {
-  for (auto& p : impl_->partitions)
+  for (auto& p : impl_->partitions) {
     p.wanted = true;
+    p.held.reset();
+  }
 }
 
 std::vector<partition_key> channel::wanted() const {
@@ -647,6 +684,11 @@ catch_up_reply channel::catch_up(arrival from) { return impl_->catch_up(from); }
 void channel::tick(std::int64_t now_ms) {
   impl_->view.drop_tombstones(now_ms, impl_->chain.watermark());
   impl_->ring.trim(now_ms);
+  for (auto& p : impl_->partitions)
+    if (p.held && now_ms - p.held_ms > impl::most_held_ms) {
+      p.held.reset();
+      p.wanted = true;
+    }
 }
 
 rest_reply channel::rest_page(std::uint32_t limit, std::string_view cursor) const {

@@ -28,6 +28,7 @@ struct channel_options {
   std::uint64_t instance = 0;          // names this life of the channel in paging cursors; 0: chosen at random
   std::size_t frame_bytes = 128 << 10; // of pushes; one publication may be longer
   std::size_t page_bytes = 256 << 10;  // of subscribe replies
+  std::size_t late_bytes = 1 << 20;    // what changed while state was paged, in the last reply; beyond, it follows as pushes
   std::uint32_t page_rows = 1000;      // the most in one subscribe reply, whatever the client asks for
   std::size_t waiting_bytes = 16 << 20; // change sets kept while a partition is being loaded; beyond, it is loaded again
   std::size_t cache_bytes = 4 << 20;    // frames made for sessions that catch up
@@ -35,13 +36,15 @@ struct channel_options {
   ring_limits ring;
 };
 
-// A partition as read from Redis. Read the head (epoch, last, changed) first, then rows or entries; read the head again afterwards: if the
-// stream epoch is another one now, read all again.
+// A partition as read from Redis: first the head (epoch, last, changed), then rows and change log, or entries, then the head again: its stream
+// epoch has to be the same, or all is read again; its `changed` is `settled`. Rows may include changes up to there, so the load is not shown
+// before the change sets up to there came too: nobody sees a row newer than its version, and then go back.
 struct partition_load {
   partition_key source;
   stream_epoch epoch;
   version last;    // partition_state::last
   version changed; // table_state::changed
+  version settled; // table_state::changed as read after the rows; keyed tables
   version floor;   // keyed: change_log::floor (without a change log: `last`). log: entries at or below it may be missing from `batches`
   std::vector<row_change> rows;       // latest, aggregate: all rows of the partition
   std::vector<logged_change> changes; // latest, aggregate: the change log, oldest first; may be empty if floor = last
@@ -66,13 +69,14 @@ public:
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
 
-  // Change sets of other tables are ignored. now_ms: any clock that does not go back.
+  // Change sets of other tables are ignored. now_ms: milliseconds since 1970, here and below.
   void apply(const std::vector<change_set_ptr>& changes, std::int64_t now_ms);
   // Changes were dropped on the way here: every partition has to be loaded again. A load begun before this does not count: do not load() it.
   void lost();
   // Partitions to be loaded now. Stays until load() brings them.
   std::vector<partition_key> wanted() const;
-  // May be called with some of them. A load that is older than what is known changes nothing.
+  // May be called with some of them. A load that is older than what is known changes nothing. One that waits for its change sets for more
+  // than 2 s (by tick()) is wanted again.
   void load(std::vector<partition_load> loads, std::int64_t now_ms);
   // Every partition was loaded once; before that, subscribe() and REST answer a temporary error.
   bool ready() const;

@@ -47,10 +47,12 @@ bool log_ring::load(std::span<const log_load> loads, version watermark) {
       for (std::size_t i = 0; i < batch.entries.size(); ++i) {
         const version at{batch.first.value + i};
         const auto& from = batch.entries[i];
-        if (at > load.after)
+        if (at > load.after && at <= load.upto)
           fresh.push_back({at, {}, watermark, load.partition, from.at, from.time_ms, from.value});
       }
   }
+  if (lost)
+    arrive_anew(); // no cursor may lead across the hole
   std::sort(fresh.begin(), fresh.end(), [](const entry& a, const entry& b) {
     return std::tie(a.at, a.partition, a.offset) < std::tie(b.at, b.partition, b.offset);
   });
@@ -66,11 +68,15 @@ void log_ring::trim(std::int64_t now_ms) {
 }
 
 void log_ring::forget(partition_id partition) {
-  auto old = std::exchange(entries_, {});
+  std::erase_if(entries_, [&](const entry& e) { return e.partition == partition; });
+  arrive_anew();
+}
+
+void log_ring::arrive_anew() {
+  ++head_.value; // so that a cursor at the old head is not one before the first entry
   bytes_ = 0;
-  for (auto& e : old)
-    if (e.partition != partition)
-      append(std::move(e));
+  for (auto& e : std::exchange(entries_, {}))
+    append(std::move(e));
 }
 
 std::optional<arrival> log_ring::cursor_for(version seen) const {

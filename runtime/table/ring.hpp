@@ -22,6 +22,7 @@ struct loaded_batch {
 struct log_load {
   partition_id partition;
   version after;                     // entries at or below it are in the ring already; 0: nothing is
+  version upto;                      // entries above it will come as change sets
   version floor;                     // entries at or below it may be missing
   std::vector<loaded_batch> batches; // in any order
 };
@@ -69,6 +70,7 @@ public:
 
 private:
   void append(entry e);
+  void arrive_anew();
   void drop_first();
 
   ring_limits limits_;

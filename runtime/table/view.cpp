@@ -91,12 +91,10 @@ void keyed_view::change(std::string_view key, partition_id partition, const stam
   row& r = found->second;
   const auto before = fresh ? 0 : cost(r);
   auto seen = merged(r, partition, of, value);
-  const bool unseen = !fresh && seen && seen == r.value; // a candidate that lost: nothing that anyone could see
   const bool was_removed = !fresh && !r.value;
   r.value = std::move(seen);
   bytes_ += cost(r) - before;
-  if (unseen)
-    return;
+  // A part that does not win moves the row too: in a view where the parts came in another order, a client saw it win.
   if (!r.value) {
     r.parts.reset();
     if (!was_removed)

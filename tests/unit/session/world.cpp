@@ -1,0 +1,774 @@
+#include "tests/unit/session/world.hpp"
+
+#include <algorithm>
+
+namespace weir::simulation {
+namespace {
+
+const std::string table_name = "machines";
+
+http::frame_ptr plain_frame(std::string_view payload) {
+  auto f = std::make_shared<http::frame>();
+  f->bytes = payload;
+  return f;
+}
+
+std::string key_name(std::uint64_t i) { return "k" + std::to_string(i); }
+
+} // namespace
+
+// --- the server's end of a connection
+
+connection::connection(world& w, std::uint64_t number, std::size_t r)
+    : world_(w), id(number), room(r),
+      policy("c-" + std::to_string(number), "test",
+             std::make_shared<http::table_directory>(http::table_directory{{table_name, w.options.kind}}), *this, *this, {}, w.now_ms) {}
+
+void connection::subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) {
+  auto self = world_.connections[id];
+  world_.to_publisher.push_back([this, self, table, generation, request, &w = world_] {
+    auto reply = w.channel->subscribe(request);
+    if (reply.live)
+      w.live[id] = self;
+    from_publisher.push_back([this, table, generation, reply] { policy.on_subscribed(table, generation, reply, world_.now_ms); });
+  });
+}
+
+void connection::unsubscribe(const std::string&, std::uint32_t) {
+  world_.to_publisher.push_back([this, &w = world_] { w.live.erase(id); });
+}
+
+void connection::catch_up(const std::string& table, std::uint32_t generation, arrival from) {
+  auto self = world_.connections[id];
+  world_.to_publisher.push_back([this, self, table, generation, from, &w = world_] {
+    const auto reply = w.channel->catch_up(from);
+    from_publisher.push_back([this, table, generation, reply] { policy.on_caught_up(table, generation, reply, world_.now_ms); });
+  });
+}
+
+std::optional<std::pair<std::string, bool>> connection::take() {
+  if (to_client.empty())
+    return std::nullopt;
+  auto first = std::move(to_client.front());
+  to_client.pop_front();
+  pushes -= first.push ? 1 : 0;
+  if (to_client.empty() && refused) {
+    refused = false;
+    policy.on_writable(world_.now_ms);
+  }
+  return std::pair{std::move(first.text), first.push};
+}
+
+// --- the client
+
+void sdk_client::send(const json& command) { link_->policy.on_message(command.dump(), world_.now_ms); }
+
+void sdk_client::drop() {
+  if (!link_)
+    return;
+  link_->gone = true;
+  link_->policy.on_closed();
+  link_->to_client.clear();
+  link_.reset();
+  connected_ = subscribed = flow_ = false;
+  pages_.clear();
+}
+
+void sdk_client::step() {
+  if (!link_) {
+    link_ = world_.open();
+    next_id_ = 1;
+    send({{"id", next_id_++}, {"connect", {{"name", "js"}}}});
+    connected_ = true; // the SDK sends its subscriptions in the same batch
+    start_flow();
+    return;
+  }
+  if (may_leave && world_.random.chance(2)) {
+    drop();
+    return;
+  }
+  if (may_leave && subscribed && world_.random.chance(1)) { // leaves the table and comes back over the same connection
+    send({{"id", next_id_++}, {"unsubscribe", {{"channel", table_name}}}});
+    subscribed = false;
+    start_flow();
+    return;
+  }
+  if (connected_ && !subscribed && !flow_) {
+    start_flow();
+    return;
+  }
+  if (auto message = link_->take())
+    receive(message->first, message->second);
+}
+
+bool sdk_client::settled() const {
+  return link_ && subscribed && link_->to_client.empty() && link_->from_publisher.empty() && link_->policy.lagging() == 0;
+}
+
+void sdk_client::start_flow() {
+  flow_ = true;
+  pages_.clear();
+  if (world_.options.kind == table_kind::log) {
+    json subscribe{{"channel", table_name}, {"flag", 1}};
+    if (recover_) {
+      subscribe["recover"] = true;
+      if (offset.value_or(0) > 0)
+        subscribe["offset"] = *offset;
+      if (!epoch.empty())
+        subscribe["epoch"] = epoch;
+    }
+    send({{"id", next_id_++}, {"subscribe", subscribe}});
+    return;
+  }
+  recovering_ = recover_ && offset && !epoch.empty();
+  flow_offset_ = recovering_ ? *offset : 0;
+  flow_epoch_ = recovering_ ? epoch : "";
+  if (!recovering_) {
+    ask_state("");
+    return;
+  }
+  send({{"id", next_id_++},
+        {"subscribe",
+         {{"channel", table_name}, {"type", 1}, {"phase", 1}, {"flag", 1}, {"offset", flow_offset_}, {"epoch", flow_epoch_}, {"recover", true}}}});
+}
+
+void sdk_client::ask_state(const std::string& cursor) {
+  json subscribe{{"channel", table_name}, {"type", 1}, {"phase", 2}, {"flag", 1}};
+  if (world_.random.chance(50))
+    subscribe["limit"] = 1 + world_.random.below(4);
+  if (!cursor.empty())
+    subscribe["cursor"] = cursor;
+  if (!flow_epoch_.empty()) {
+    subscribe["offset"] = flow_offset_;
+    subscribe["epoch"] = flow_epoch_;
+  }
+  send({{"id", next_id_++}, {"subscribe", subscribe}});
+}
+
+bool sdk_client::interrupted() {
+  if (!may_leave || !world_.random.chance(1))
+    return false;
+  drop();
+  return true;
+}
+
+void sdk_client::receive(const std::string& text, bool push) {
+  std::vector<json> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find('\n', at), text.size());
+    lines.push_back(json::parse(text.substr(at, end - at)));
+    at = end + 1;
+  }
+  if (push && world_.options.without == sabotage::offset_early && lines.back()["push"]["pub"].contains("offset"))
+    for (auto& line : lines)
+      line["push"]["pub"]["offset"] = lines.back()["push"]["pub"]["offset"];
+  if (push && world_.options.without == sabotage::offset_of_newest)
+    for (const auto& p : world_.partitions)
+      lines.back()["push"]["pub"]["offset"] = std::max<std::uint64_t>(p.last, lines.back()["push"]["pub"].value("offset", 0));
+  for (const auto& line : lines) {
+    if (line.contains("id"))
+      on_reply(line);
+    else if (line.contains("push"))
+      on_push(line["push"]);
+    if (!link_ || interrupted())
+      return;
+  }
+}
+
+void sdk_client::on_reply(const json& reply) {
+  if (!flow_ || reply["id"] != next_id_ - 1)
+    return; // connect, unsubscribe, or of an earlier flow
+  if (reply.contains("error")) {
+    flow_ = false;
+    const int code = reply["error"]["code"];
+    if (code == client_error::unrecoverable) {
+      ++unrecoverable;
+      offset.reset();
+      epoch.clear();
+      recover_ = false;
+    } else if (!reply["error"].value("temporary", false)) {
+      world_.blame("a client got error " + reply.dump());
+    }
+    return; // subscribes again
+  }
+  const auto& result = reply["subscribe"];
+  if (world_.options.kind == table_kind::log) {
+    on_stream_reply(result);
+    return;
+  }
+  if (result.value("phase", 0) == 0) {
+    on_map_live(result);
+    return;
+  }
+  if (flow_epoch_.empty()) {
+    flow_epoch_ = result["epoch"];
+    flow_offset_ = result["offset"];
+  }
+  if (flow_epoch_ != result["epoch"].get<std::string>()) {
+    flow_epoch_.clear();
+    pages_.clear();
+    ask_state("");
+    return;
+  }
+  for (const auto& entry : result.value("state", json::array()))
+    pages_.push_back(entry);
+  if (!result.contains("cursor")) {
+    world_.blame("a page of state without a cursor");
+    return;
+  }
+  ask_state(result["cursor"]);
+}
+
+void sdk_client::on_map_live(const json& result) {
+  flow_ = false;
+  if (!flow_epoch_.empty() && flow_epoch_ != result["epoch"].get<std::string>()) {
+    flow_epoch_.clear();
+    recovering_ = false;
+    pages_.clear();
+    offset.reset();
+    recover_ = false;
+    flow_ = true;
+    ask_state("");
+    return;
+  }
+  subscribed = true;
+  const bool recovered = result.value("recovered", false);
+  const auto publications = result.value("publications", json::array());
+  // Without offsets it is a part only; the rest comes as pushes.
+  const bool complete = publications.empty() || publications[0].contains("offset");
+  const std::uint64_t top = result.value("offset", std::uint64_t{0});
+  recover_ = result.value("recoverable", false);
+  epoch = result["epoch"];
+  if (!recovered) {
+    ++syncs;
+    std::set<std::string> once;
+    std::map<std::string, std::uint64_t> fresh;
+    for (const auto& entry : result.value("state", json::array()))
+      pages_.push_back(entry);
+    for (const auto& entry : pages_) {
+      if (!once.insert(entry["key"]).second)
+        world_.blame("a key came twice in state: " + entry.dump());
+      if (entry.value("removed", false))
+        world_.blame("a removed row in state: " + entry.dump());
+      fresh[entry["key"]] = entry["data"]["s"];
+    }
+    for (const auto& p : publications) {
+      if (p.value("removed", false))
+        fresh.erase(p["key"]);
+      else
+        fresh[p["key"]] = p["data"]["s"];
+    }
+    // In a reply that is a part only, rows that changed meanwhile may be missing for a moment.
+    for (const auto& [key, sequence] : std::map(state))
+      if (!fresh.contains(key))
+        complete ? update({{"key", key}, {"removed", true}}) : void(state.erase(key));
+    for (const auto& [key, sequence] : fresh)
+      update({{"key", key}, {"data", {{"s", sequence}}}});
+    pages_.clear();
+    offset = top;
+    whole = complete;
+    world_.check_position(*this);
+    return;
+  }
+  ++recoveries;
+  whole = false;
+  offset = !publications.empty() && publications[0].contains("offset") ? publications[0]["offset"].get<std::uint64_t>() - 1 : top;
+  world_.check_position(*this);
+  for (const auto& p : publications) {
+    if (p.contains("offset"))
+      offset = p["offset"];
+    update(p);
+    world_.check_position(*this);
+    if (interrupted())
+      return;
+  }
+  offset = top;
+  whole = complete;
+  world_.check_position(*this);
+}
+
+void sdk_client::on_stream_reply(const json& result) {
+  flow_ = false;
+  subscribed = true;
+  recover_ = result.value("recoverable", false);
+  offset = result.value("offset", std::uint64_t{0});
+  epoch = result["epoch"];
+  if (result.value("recovered", false)) {
+    ++recoveries;
+  } else {
+    newest.clear();
+    result.value("was_recovering", false) ? ++unrecoverable : ++syncs;
+  }
+  for (const auto& p : result.value("publications", json::array())) {
+    take_entry(p);
+    if (interrupted())
+      return;
+  }
+}
+
+void sdk_client::on_push(const json& push) {
+  if (!subscribed)
+    return;
+  if (push.contains("unsubscribe")) {
+    ++pushed_away;
+    if (push["unsubscribe"]["code"] < 2500)
+      world_.blame("a final unsubscribe");
+    subscribed = false;
+    start_flow();
+    return;
+  }
+  const auto& p = push["pub"];
+  if (world_.options.kind == table_kind::log) {
+    take_entry(p);
+    return;
+  }
+  update(p);
+  if (p.value("offset", std::uint64_t{0}) > 0) {
+    offset = p["offset"];
+    whole = true;
+  }
+  world_.check_position(*this);
+}
+
+// At least once, in order by partition: each entry is the next one, or was there before.
+void sdk_client::take_entry(const json& p) {
+  const auto partition = std::stoi(p["tags"]["p"].get<std::string>());
+  const std::int64_t at = std::stoll(p["tags"]["o"].get<std::string>());
+  auto known = newest.find(partition);
+  if (known == newest.end())
+    known = newest.emplace(partition, at - 1).first;
+  if (at > known->second + 1)
+    world_.blame("client " + std::to_string(index_) + ": lost entries before " + p.dump() + ", had up to " + std::to_string(known->second));
+  known->second = std::max(known->second, at);
+  if (p.value("offset", std::uint64_t{0}) > 0)
+    offset = p["offset"];
+}
+
+void sdk_client::update(const json& p) {
+  const std::string key = p["key"];
+  const std::uint64_t sequence = p.value("removed", false) ? 0 : p["data"]["s"].get<std::uint64_t>();
+  if (sequence == 0)
+    state.erase(key);
+  else
+    state[key] = sequence;
+  if (world_.options.same_keys_everywhere || epoch != world_.true_epoch())
+    return;
+  if (reached_epoch_ != epoch) {
+    reached_.clear();
+    reached_epoch_ = epoch;
+  }
+  const auto at = world_.find_in_history(key, sequence, reached_[key]);
+  if (!at)
+    world_.blame("client " + std::to_string(index_) + ": a row went back: " + p.dump());
+  else
+    reached_[key] = *at;
+}
+
+// --- the world
+
+world::world(std::uint64_t seed, world_options o) : random(seed), options(o) {
+  table.name = table_name;
+  table.kind = options.kind;
+  table.key = options.same_keys_everywhere ? "/k" : "";
+  table.fingerprint = "f00d";
+  table.keep_count = 60;
+  for (std::size_t i = 0; i < options.partitions; ++i) {
+    partition_truth p;
+    p.key = {"sim", "readings", partition_id{static_cast<std::int32_t>(i)}};
+    partitions.push_back(std::move(p));
+  }
+  connections.emplace_back(); // numbers start at 1
+  restart_publisher();
+  for (std::size_t i = 0; i < options.clients; ++i)
+    clients.push_back(std::make_unique<sdk_client>(*this, i));
+}
+
+void world::restart_publisher() {
+  std::vector<partition_key> keys;
+  for (const auto& p : partitions)
+    keys.push_back(p.key);
+  table::channel_options small;
+  small.make_frame = plain_frame;
+  small.instance = 1 + random.below(1u << 30);
+  small.frame_bytes = 200 + random.below(400);
+  small.page_bytes = 150 + random.below(500);
+  small.late_bytes = 200 + random.below(2000);
+  small.page_rows = static_cast<std::uint32_t>(1 + random.below(6));
+  small.waiting_bytes = 2000 + random.below(4000);
+  if (options.disturb && random.chance(50)) {
+    small.view.tombstones = 1 + random.below(6);
+    small.view.tombstone_ms = 200;
+    small.ring.entries = 10 + random.below(40);
+  }
+  channel = std::make_unique<table::channel>(table, 1, keys, small);
+  to_publisher.clear();
+  load_.reset();
+  reset_everyone();
+}
+
+void world::reset_everyone() {
+  live.clear();
+  for (const auto& c : connections)
+    if (c && !c->gone)
+      c->from_publisher.push_back([c = c.get()] { c->policy.on_reset(table_name); });
+}
+
+std::shared_ptr<connection> world::open() {
+  const auto id = next_connection_++;
+  auto c = std::make_shared<connection>(*this, id, 1 + random.below(4));
+  connections.push_back(c);
+  return c;
+}
+
+std::string world::true_epoch() const {
+  table::view_chain chain;
+  for (const auto& p : partitions)
+    (void)chain.load(chain.index_of(p.key), stream_epoch{p.epoch}, version{p.last}, version{p.changed});
+  return chain.epoch_text(table.fingerprint, 1);
+}
+
+std::optional<std::size_t> world::find_in_history(const std::string& key, std::uint64_t sequence, std::size_t from) const {
+  const auto found = history.find(key);
+  if (found == history.end())
+    return sequence == 0 && from == 0 ? std::optional<std::size_t>{0} : std::nullopt;
+  for (auto i = from; i <= found->second.size(); ++i) // 0 is the time before the first change
+    if (sequence == (i == 0 ? 0 : found->second[i - 1].sequence))
+      return i;
+  return std::nullopt;
+}
+
+// I5: whoever is at version V has seen, for every key, the last change up to V or a later one. While a reply that was cut short is behind it,
+// the weaker form that a resume relies on: what it has not seen changed again after V.
+void world::check_position(const sdk_client& c) {
+  if (options.same_keys_everywhere || options.kind == table_kind::log || !c.offset || c.epoch != true_epoch())
+    return;
+  for (const auto& [key, states] : history) {
+    std::size_t due = 0;
+    while (due < states.size() && states[due].at <= *c.offset)
+      ++due;
+    if (!c.whole && due < states.size())
+      continue;
+    const auto mine = c.state.find(key);
+    if (!find_in_history(key, mine == c.state.end() ? 0 : mine->second, due)) {
+      blame("a client at " + std::to_string(*c.offset) + " has not seen " + key + " of version " + std::to_string(states[due - 1].at));
+      return;
+    }
+  }
+}
+
+void world::publish(partition_truth& p, change_set c) {
+  if (options.disturb && !calm && random.chance(2)) {
+    ++gaps;
+    return; // lost on the way
+  }
+  if (!c.rows.empty() || !c.entries.empty())
+    p.published = c.last.value;
+  p.wire.push_back(std::make_shared<change_set>(std::move(c)));
+}
+
+void world::commit(partition_truth& p) {
+  clock_ += 1 + random.below(5);
+  change_set c;
+  c.table = table_name;
+  c.source = p.key;
+  c.epoch = stream_epoch{p.epoch};
+  c.previous = version{p.changed};
+  c.first = version{std::max(p.last + 1, clock_ - random.below(3))};
+  const auto n = 1 + random.below(4);
+  if (options.kind == table_kind::log) {
+    for (std::uint64_t i = 0; i < n; ++i)
+      c.entries.push_back({static_cast<std::int64_t>(clock_), offset{p.next_offset++}, std::make_shared<const std::string>("{\"e\":1}")});
+    c.last = version{c.first.value + n - 1};
+    p.batches.push_back({c.first, c.entries});
+    if (p.batches.size() > 40)
+      p.batches.erase(p.batches.begin());
+  } else {
+    c.last = c.first;
+    std::set<std::string> touched;
+    table::logged_change logged{c.last, {}};
+    for (std::uint64_t i = 0; i < n; ++i) {
+      auto number = random.below(options.keys);
+      if (!options.same_keys_everywhere)
+        number = number * options.partitions + static_cast<std::uint64_t>(p.key.partition.value);
+      const auto key = key_name(number);
+      if (!touched.insert(key).second)
+        continue;
+      row_change row;
+      row.key = key;
+      row.at = {static_cast<std::int64_t>(clock_ - random.below(20)), p.key.partition, offset{p.next_offset++}};
+      const bool remove = random.chance(30);
+      const auto sequence = ++sequence_;
+      if (!remove)
+        row.value = std::make_shared<const std::string>("{\"s\":" + std::to_string(sequence) + "}");
+      if (remove)
+        p.rows.erase(key);
+      else
+        p.rows[key] = row;
+      history[key].push_back({c.last.value, remove ? 0 : sequence});
+      logged.keys.push_back(key);
+      c.rows.push_back(std::move(row));
+    }
+    p.log.push_back(std::move(logged));
+    if (random.chance(5))
+      for (; p.log.size() > 3; p.log.erase(p.log.begin()))
+        p.floor = p.log.front().at.value;
+  }
+  p.last = c.last.value;
+  p.changed = p.last;
+  publish(p, std::move(c));
+}
+
+void world::heartbeat(partition_truth& p) {
+  clock_ += random.below(3);
+  p.last = std::max(p.last, clock_);
+  change_set c;
+  c.table = table_name;
+  c.source = p.key;
+  c.epoch = stream_epoch{p.epoch};
+  c.previous = version{p.changed};
+  c.first = c.last = version{p.last};
+  if (options.without == sabotage::heartbeat_unchained)
+    c.previous = version{p.published};
+  publish(p, std::move(c));
+}
+
+// Redis lost its newest writes: the partition is as it was a while ago, and has a new stream epoch.
+void world::roll_back(partition_truth& p) {
+  const auto index = static_cast<std::size_t>(&p - partitions.data());
+  if (!saved_ || saved_->partition != index || random.chance(50)) {
+    saved_ = snapshot{index, p, history};
+    return;
+  }
+  auto wire = std::move(p.wire);
+  const auto epoch = p.epoch;
+  const auto last = p.last;
+  for (auto& [key, states] : history)
+    if (std::stoull(key.substr(1)) % options.partitions == index)
+      states = saved_->history.contains(key) ? saved_->history.at(key) : std::vector<key_state>{};
+  p = saved_->truth;
+  p.wire = std::move(wire);
+  p.epoch = std::to_string(10'001 + std::stoi(epoch) % 10'000).substr(1); // four digits: ordered as text
+  p.last = std::max(last, clock_) + 1;
+  p.changed = p.last; // the transaction that renewed the epoch
+  p.floor = p.last;
+  p.log.clear();
+  saved_.reset();
+}
+
+void world::deliver(partition_truth& p) {
+  if (p.wire.empty())
+    return;
+  auto next = p.wire.front();
+  p.wire.pop_front();
+  channel->apply({next}, now_ms);
+}
+
+void world::flush() {
+  auto out = channel->flush();
+  if (out.reset) {
+    ++resets;
+    reset_everyone();
+    return;
+  }
+  for (const auto& f : out.frames) {
+    ++frames;
+    for (const auto& [id, c] : live) {
+      if (options.disturb && !calm && random.chance(1))
+        continue; // a frame that never came
+      c->from_publisher.push_back([c = c.get(), f, this] { c->policy.on_fan_out(table_name, f, now_ms); });
+    }
+  }
+}
+
+void world::load_step() {
+  if (!load_) {
+    const auto wanted = channel->wanted();
+    if (wanted.empty())
+      return;
+    load_.emplace();
+    load_->log_first = random.chance(50);
+    for (const auto& key : wanted) {
+      const auto& p = partitions[static_cast<std::size_t>(key.partition.value)];
+      table::partition_load l;
+      l.source = key;
+      l.epoch = stream_epoch{p.epoch};
+      l.last = version{p.last};
+      l.changed = version{p.changed};
+      load_->loads.push_back(std::move(l));
+    }
+    return;
+  }
+  if (load_->stage < 2) {
+    const bool log_now = (load_->stage == 0) == load_->log_first;
+    for (auto& l : load_->loads) {
+      const auto& p = partitions[static_cast<std::size_t>(l.source.partition.value)];
+      if (options.kind == table_kind::log) {
+        l.batches = p.batches;
+        l.floor = version{p.batches.empty() ? 0 : p.batches.front().first.value - 1};
+      } else if (log_now) {
+        l.changes = p.log;
+        l.floor = version{p.floor};
+      } else {
+        l.rows.clear();
+        for (const auto& [key, row] : p.rows)
+          l.rows.push_back(row);
+      }
+    }
+    ++load_->stage;
+    return;
+  }
+  auto loads = std::move(load_->loads);
+  load_.reset();
+  for (auto& l : loads) {
+    const auto& p = partitions[static_cast<std::size_t>(l.source.partition.value)];
+    if (l.epoch.value != p.epoch)
+      return; // read again
+    l.settled = version{p.changed};
+  }
+  channel->load(std::move(loads), now_ms);
+}
+
+void world::handle_one_message(connection& c) {
+  if (c.from_publisher.empty())
+    return;
+  auto next = std::move(c.from_publisher.front());
+  c.from_publisher.pop_front();
+  if (!c.gone)
+    next();
+}
+
+void world::step() {
+  now_ms += static_cast<std::int64_t>(random.below(8));
+  auto& p = partitions[random.below(partitions.size())];
+  switch (random.below(16)) {
+  case 0:
+  case 1:
+    if (!calm)
+      commit(p);
+    break;
+  case 2:
+    if (!calm || random.chance(30))
+      heartbeat(p);
+    break;
+  case 3:
+  case 4:
+  case 5: deliver(p); break;
+  case 6:
+  case 7: flush(); break;
+  case 8: load_step(); break;
+  case 9:
+    channel->tick(now_ms);
+    for (const auto& c : connections)
+      if (c && !c->gone)
+        c->policy.on_tick(now_ms);
+    break;
+  case 10:
+    if (!options.disturb || calm)
+      break;
+    if (random.chance(6)) {
+      load_.reset();
+      channel->lost();
+    } else if (random.chance(6) && !options.same_keys_everywhere && options.kind != table_kind::log) {
+      roll_back(p);
+    } else if (random.chance(3)) {
+      restart_publisher();
+    }
+    break;
+  case 11:
+  case 12:
+    if (!to_publisher.empty()) {
+      auto next = std::move(to_publisher.front());
+      to_publisher.pop_front();
+      next();
+    }
+    break;
+  default: {
+    auto& client = *clients[random.below(clients.size())];
+    if (client.link_ && random.chance(60))
+      handle_one_message(*client.link_);
+    else
+      client.step();
+  }
+  }
+}
+
+bool world::settle() {
+  calm = true;
+  for (auto& c : clients)
+    c->may_leave = false;
+  for (int round = 0; round < 200; ++round) {
+    for (auto& p : partitions) {
+      if (round == 0)
+        commit(p); // a frame that never came shows with the next one
+      // What was lost on the way shows with the next heartbeat.
+      heartbeat(p);
+      while (!p.wire.empty())
+        deliver(p);
+    }
+    for (int i = 0; i < 8 && (load_ || !channel->wanted().empty()); ++i)
+      load_step();
+    now_ms += 100;
+    flush();
+    for (int i = 0; i < 60; ++i) {
+      while (!to_publisher.empty()) {
+        auto next = std::move(to_publisher.front());
+        to_publisher.pop_front();
+        next();
+      }
+      for (auto& c : clients) {
+        while (c->link_ && !c->link_->from_publisher.empty())
+          handle_one_message(*c->link_);
+        c->step();
+      }
+    }
+    for (const auto& c : connections)
+      if (c && !c->gone)
+        c->policy.on_tick(now_ms);
+    const bool rest = channel->ready() && channel->wanted().empty() && !channel->dirty() && to_publisher.empty() &&
+                      std::all_of(clients.begin(), clients.end(), [](const auto& c) { return c->settled(); });
+    if (rest && round > 2)
+      return true;
+  }
+  return false;
+}
+
+std::map<std::string, std::uint64_t> world::visible() const {
+  std::map<std::string, row_change> best;
+  for (const auto& p : partitions)
+    for (const auto& [key, row] : p.rows)
+      if (const auto known = best.find(key); known == best.end() || known->second.at < row.at)
+        best[key] = row;
+  std::map<std::string, std::uint64_t> out;
+  for (const auto& [key, row] : best)
+    out[key] = json::parse(*row.value)["s"];
+  return out;
+}
+
+void world::compare_at_rest() {
+  if (options.kind == table_kind::log) {
+    for (const auto& c : clients)
+      for (const auto& [partition, at] : c->newest)
+        if (at != partitions[static_cast<std::size_t>(partition)].next_offset - 1)
+          blame("at rest a client has entries up to " + std::to_string(at) + " of partition " + std::to_string(partition) + ", of " +
+                std::to_string(partitions[static_cast<std::size_t>(partition)].next_offset));
+    return;
+  }
+  const auto truth = visible();
+  std::map<std::string, std::uint64_t> over_rest;
+  std::string cursor;
+  do {
+    const auto page = channel->rest_page(static_cast<std::uint32_t>(1 + random.below(5)), cursor);
+    const auto body = json::parse(page.body);
+    for (const auto& [key, value] : body["rows"].items())
+      if (!over_rest.emplace(key, value["s"]).second)
+        blame("REST gave a key twice at rest");
+    cursor = body.value("cursor", "");
+  } while (!cursor.empty());
+  if (over_rest != truth)
+    blame("REST differs from the truth: " + json(over_rest).dump() + " / " + json(truth).dump());
+  for (std::size_t i = 0; i < clients.size(); ++i)
+    if (clients[i]->state != truth)
+      blame("client " + std::to_string(i) + " differs from the truth: " + json(clients[i]->state).dump() + " / " + json(truth).dump());
+}
+
+} // namespace weir::simulation
