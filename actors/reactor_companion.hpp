@@ -29,7 +29,7 @@ public:
 
   ~reactor_companion() {
     shared_->open = false;
-    self()->disconnect();
+    self()->on_enqueue({});
     self()->cleanup(caf::error{}, &shared_->unit);
   }
 
