@@ -9,8 +9,6 @@
 
 namespace weir::redis::layout {
 
-inline constexpr int layout_version = 1; // field "layout" of the topology's meta hash
-
 std::string head_key(const partition_key& p);                                            // {t:s:p}
 std::string bucket_key(const partition_key& p, const table_ref& t, std::uint32_t bucket); // {t:s:p}:t:<table@gen>:<bucket>
 std::string expiry_key(const partition_key& p, const table_ref& t);                      // {t:s:p}:x:<table@gen>

@@ -174,7 +174,7 @@ if redis.acl_check_cmd then
   local p = KEYS[1]
   for _, c in ipairs({{'HSET', p, 'a', 'b'}, {'HDEL', p, 'a'}, {'HMGET', p, 'a'}, {'HGET', p, 'a'}, {'HGETALL', p}, {'TYPE', p},
                       {'ZADD', p, '1', 'a'}, {'ZREM', p, 'a'}, {'ZSCORE', p, 'a'}, {'XADD', p, '*', 'a', 'b'}, {'XRANGE', p, '-', '+'},
-                      {'XTRIM', p, 'MINID', '0'}}) do
+                      {'XTRIM', p, 'MINID', '0'}, {'TIME'}}) do
     if not redis.acl_check_cmd(unpack(c)) then
       return {err = 'NOPERM this user has no permission to run ' .. c[1] .. ' on ' .. p}
     end

@@ -256,7 +256,8 @@ TEST(connection, a_closed_store_answers_stopped) {
 }
 
 TEST(sign_in, an_acl_user_a_password_and_a_database) {
-  server redis({"user weir on >s3cret ~* +@all", "user default off"});
+  // The rights that docs/redis-layout.md asks for.
+  server redis({"user weir on >s3cret ~{t* +@read +@write +@scripting +@connection +info +time", "user default off"});
   auto config = redis.config();
   config.url += "?db=5";
   config.username = "weir";
@@ -264,7 +265,15 @@ TEST(sign_in, an_acl_user_a_password_and_a_database) {
   client c(config);
   c.await_up();
   auto p = fresh_partition();
-  ASSERT_TRUE(c.claim(p));
+  auto head = c.claim(p);
+  ASSERT_TRUE(head) << head.error().message;
+  auto row = put_rows("m", {{"k", "1"}});
+  row.ttl_ms = 1;
+  auto written = c.submit(owner(p, *head).next({row, append("l", {"1"})}));
+  ASSERT_TRUE(written) << written.error().message;
+  EXPECT_TRUE(answer_of<change_log>([&](auto done) { c->load_changes(p, {"m", 1}, {}, done); }));
+  EXPECT_TRUE(answer_of<std::vector<stored_row>>([&](auto done) { c->expired(p, {"m", 1}, 9999, 9, done); }));
+  EXPECT_TRUE((answer_of<std::map<std::string, std::string>>([&](auto done) { c->load_meta(p.topology, done); })));
   config.url = redis.process().url();
   client elsewhere(config);
   EXPECT_TRUE(elsewhere.head(p)->fresh) << "another database";
