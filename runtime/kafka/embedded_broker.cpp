@@ -66,4 +66,9 @@ void embedded_broker::set_down(bool down) {
     rd_kafka_mock_broker_set_up(impl_->cluster.get(), only_broker);
 }
 
+void embedded_broker::set_missing(const std::string& topic, bool missing) {
+  rd_kafka_mock_topic_set_error(impl_->cluster.get(), topic.c_str(),
+                                missing ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
 } // namespace weir::kafka

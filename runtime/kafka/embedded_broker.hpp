@@ -21,7 +21,8 @@ class embedded_broker {
 public:
   static constexpr std::int32_t default_partitions = 4;
 
-  // Topics with their partition counts; 0 means default_partitions. A topic that is not listed does not exist until add_topic().
+  // Topics with their partition counts; 0 means default_partitions. Any other topic comes into being, with default_partitions, when somebody
+  // asks for it or writes to it.
   static result<std::unique_ptr<embedded_broker>> start(const std::map<std::string, std::int32_t>& topics);
   ~embedded_broker();
   embedded_broker(const embedded_broker&) = delete;
@@ -33,6 +34,8 @@ public:
 
   // For tests: the broker refuses connections and drops those it has, or takes them again.
   void set_down(bool down);
+  // For tests: the topic is as if it did not exist, or is back.
+  void set_missing(const std::string& topic, bool missing);
 
 private:
   struct impl;

@@ -170,7 +170,14 @@ result<topic_facts> asker::ask_facts(clock::time_point until) {
   if (!topic)
     return fail(ec::kafka_failed, fmt::format("'{}' is no name for a topic", topic_));
   const rd_kafka_metadata_t* raw = nullptr;
-  if (const auto code = rd_kafka_metadata(handle_->get(), 0, topic.get(), &raw, left_ms(until)); code != RD_KAFKA_RESP_ERR_NO_ERROR)
+  // A fresh instance now and then sleeps a second before it connects (librdkafka 2.0); asking again wakes it.
+  auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  for (int patience = 200; !over(until); patience *= 2) {
+    code = rd_kafka_metadata(handle_->get(), 0, topic.get(), &raw, std::min(patience, left_ms(until)));
+    if (code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT)
+      break;
+  }
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return tl::unexpected(explain(code, "Kafka"));
   const std::unique_ptr<const rd_kafka_metadata_t, releaser<rd_kafka_metadata_destroy>> told{raw};
   topic_facts facts;
@@ -196,11 +203,20 @@ result<topic_facts> asker::ask_facts(clock::time_point until) {
 
 result<partition_range> asker::ask_range(partition_id p, bool committed, clock::time_point until) {
   const auto name = fmt::format("{}[{}]", topic_, p.value);
-  std::int64_t low = 0, high = 0;
-  if (const auto code = rd_kafka_query_watermark_offsets(handle_->get(), topic_.c_str(), p.value, &low, &high, left_ms(until));
-      code != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return tl::unexpected(explain(code, name));
-  partition_range range{offset{low}, offset{high}, {}};
+  // rd_kafka_query_watermark_offsets() forgets its deadline while a broker is away (librdkafka 2.0): ask for the log's ends as for times.
+  std::int64_t ends[2] = {RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END};
+  for (auto& end : ends) {
+    const list_ptr list{rd_kafka_topic_partition_list_new(1)};
+    auto* part = rd_kafka_topic_partition_list_add(list.get(), topic_.c_str(), p.value);
+    part->offset = end;
+    auto code = rd_kafka_offsets_for_times(handle_->get(), list.get(), left_ms(until));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+      code = part->err;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+      return tl::unexpected(explain(code, name));
+    end = part->offset;
+  }
+  partition_range range{offset{ends[0]}, offset{ends[1]}, {}};
   if (!committed)
     return range;
   const list_ptr list{rd_kafka_topic_partition_list_new(1)};

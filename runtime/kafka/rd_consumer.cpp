@@ -438,6 +438,8 @@ result<std::vector<std::pair<partition_id, std::unique_ptr<partition_queue>>>> c
   if (auto done = add_to_assignment(starts); !done)
     return tl::unexpected(done.error());
   assign_open_ = false;
+  for (const auto& s : starts)
+    refetch(s.partition);
   std::vector<std::pair<partition_id, std::unique_ptr<partition_queue>>> out;
   for (auto& [p, queue] : fresh) {
     if (const auto old = reading_.find(p); old != reading_.end())
@@ -506,6 +508,7 @@ result<std::unique_ptr<partition_queue>> core::restart(partition_start start) {
       reading_.erase(p);
       return tl::unexpected(done.error());
     }
+    refetch(start.partition);
   }
   reading_[p] = *queue;
   return std::make_unique<split_partition_queue>(*queue);
@@ -524,8 +527,8 @@ void core::commit(const std::vector<partition_start>& positions) {
     rd_kafka_commit(main_->get(), list_of(ours).get(), 1);
 }
 
-// On the asker's thread: a question to the partitions' leaders makes librdkafka's broker threads look at their queues again, which they would
-// otherwise do up to a second later.
+// On the asker's thread: a question to the partitions' leaders makes librdkafka's broker threads connect and look at their queues again, which
+// they would otherwise do up to a second later.
 void core::refetch(partition_id p) {
   {
     const std::lock_guard lock(refetch_mutex_);
