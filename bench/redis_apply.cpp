@@ -2,8 +2,9 @@
 //
 //   redis_apply [rows=1250] [bytes=200] [buckets=16] [in flight=1] [seconds=3]
 //
-// On a private redis-server with AOF everysec. Prints rows/s and CPU seconds of both processes per million rows, first for the ceiling
-// beside it: the same rows as plain HSETs in a pipeline, without chain, versions, change log or positions.
+// On a private redis-server with AOF everysec. Prints rows/s and CPU seconds of both processes per million rows, first
+// for the ceiling beside it: the same rows as plain HSETs in a pipeline, without chain, versions, change log or
+// positions.
 #include "runtime/core/log.hpp"
 #include "runtime/core/reactor.hpp"
 #include "runtime/embedded/redis_server.hpp"
@@ -33,7 +34,8 @@ using seconds = std::chrono::duration<double>;
 double cpu_seconds() {
   rusage own{};
   getrusage(RUSAGE_SELF, &own);
-  return static_cast<double>(own.ru_utime.tv_sec + own.ru_stime.tv_sec) + 1e-6 * static_cast<double>(own.ru_utime.tv_usec + own.ru_stime.tv_usec);
+  return static_cast<double>(own.ru_utime.tv_sec + own.ru_stime.tv_sec) +
+         1e-6 * static_cast<double>(own.ru_utime.tv_usec + own.ru_stime.tv_usec);
 }
 
 double cpu_seconds(pid_t pid) {
@@ -52,7 +54,8 @@ struct figures {
   std::uint64_t failed;
 };
 
-figures measure(std::uint64_t rows, std::uint64_t depth, seconds span, pid_t server, const std::function<void(std::function<void(bool)>)>& submit) {
+figures measure(std::uint64_t rows, std::uint64_t depth, seconds span, pid_t server,
+                const std::function<void(std::function<void(bool)>)>& submit) {
   std::mutex mutex;
   std::condition_variable answered;
   std::uint64_t in_flight = 0, done = 0, failed = 0;
@@ -80,8 +83,8 @@ figures measure(std::uint64_t rows, std::uint64_t depth, seconds span, pid_t ser
 }
 
 void print(std::string_view what, const figures& f) {
-  fmt::print("{:28} {:>9.0f} rows/s   CPU s per million rows: own {:.2f}, Redis {:.2f}{}\n", what, f.rows_per_second, f.own_cpu, f.server_cpu,
-             f.failed ? fmt::format("   FAILED: {}", f.failed) : "");
+  fmt::print("{:28} {:>9.0f} rows/s   CPU s per million rows: own {:.2f}, Redis {:.2f}{}\n", what, f.rows_per_second,
+             f.own_cpu, f.server_cpu, f.failed ? fmt::format("   FAILED: {}", f.failed) : "");
 }
 
 std::uint64_t argument(int argc, char** argv, int i, std::uint64_t otherwise) {
@@ -130,7 +133,8 @@ int main(int argc, char** argv) {
   for (std::uint64_t s = 0; s < 10; ++s) {
     auto set = std::make_shared<change_set>();
     for (std::uint64_t i = 0; i < rows; ++i)
-      set->rows.push_back({fmt::format("machine-{}", s * rows + i), std::make_shared<const std::string>(bytes, 'x'),
+      set->rows.push_back({fmt::format("machine-{}", s * rows + i),
+                           std::make_shared<const std::string>(bytes, 'x'),
                            {1'700'000'000'000, partition_id{0}, offset{static_cast<std::int64_t>(i)}}});
     sets.push_back(std::move(set));
   }
@@ -146,14 +150,16 @@ int main(int argc, char** argv) {
     w.buckets = buckets;
     w.changes = sets[n % sets.size()];
     tx->tables.push_back(std::move(w));
-    tx->positions.push_back({{"machines", 1}, offset{static_cast<std::int64_t>(n) - 2}, offset{static_cast<std::int64_t>(n) - 1}});
+    tx->positions.push_back(
+        {{"machines", 1}, offset{static_cast<std::int64_t>(n) - 2}, offset{static_cast<std::int64_t>(n) - 1}});
     return tx;
   };
 
   const auto pid = (*server)->pid();
   fmt::print("{} rows of {} bytes in {} buckets, {} in flight\n", rows, bytes, buckets, depth);
 
-  auto plain = std::make_shared<connection>(loop, connection::settings{*resolve_url(config), nullptr, {}, "bench-plain", true});
+  auto plain =
+      std::make_shared<connection>(loop, connection::settings{*resolve_url(config), nullptr, {}, "bench-plain", true});
   plain->start();
   const auto ceiling = measure(rows, depth, span, pid, [&](std::function<void(bool)> done) {
     std::map<std::uint32_t, std::vector<const row_change*>> by_bucket;
@@ -182,8 +188,8 @@ int main(int argc, char** argv) {
   std::size_t made_bytes = 0;
   for (int i = 0; i < 200; ++i)
     made_bytes += encode(*next(), std::string(40, '0'), 4u << 20)->data.size();
-  fmt::print("encoding alone: {:.2f} CPU s per million rows, {} bytes a transaction\n", (cpu_seconds() - before) / (200.0 * static_cast<double>(rows)) * 1e6,
-             made_bytes / 200);
+  fmt::print("encoding alone: {:.2f} CPU s per million rows, {} bytes a transaction\n",
+             (cpu_seconds() - before) / (200.0 * static_cast<double>(rows)) * 1e6, made_bytes / 200);
   plain->close();
   store.close();
   loop.stop();

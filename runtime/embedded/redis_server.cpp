@@ -35,7 +35,8 @@ constexpr std::string_view prefix = "weir-redis-";
 tl::unexpected<error> io(std::string what) { return fail(ec::io, "embedded Redis: " + std::move(what)); }
 std::string reason(int number) { return std::generic_category().message(number); }
 
-// The program's path as execvp would find it: looked up before the fork, so that the child only calls what is safe there.
+// The program's path as execvp would find it: looked up before the fork, so that the child only calls what is safe
+// there.
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos)
     return access(name.c_str(), X_OK) == 0 ? name : std::string{};
@@ -61,8 +62,8 @@ int lock_file(const std::string& directory) {
   return -1;
 }
 
-// Directories of processes that were killed: ours, their process gone, and nobody holds their lock (the process might live in another
-// container that shares the file system).
+// Directories of processes that were killed: ours, their process gone, and nobody holds their lock (the process might
+// live in another container that shares the file system).
 void remove_stale(const std::string& base) {
   std::error_code e;
   for (fs::directory_iterator at(base, e), end; !e && at != end; at.increment(e)) {
@@ -89,7 +90,8 @@ void remove_stale(const std::string& base) {
 result<std::unique_ptr<redis_server>> redis_server::start(redis_server_options options) {
   auto program = find_program(options.program);
   if (program.empty())
-    return io(fmt::format("{} is not installed or not in PATH: install it (Debian: apt install redis-server), or give \"redis\": {{\"url\": ...}}",
+    return io(fmt::format("{} is not installed or not in PATH: install it (Debian: apt install redis-server), or give "
+                          "\"redis\": {{\"url\": ...}}",
                           options.program));
   auto base = options.base_directory;
   if (base.empty()) {

@@ -1,5 +1,5 @@
-// A private redis-server as a child process: unix socket only, nothing on disk but its own temporary directory, gone with this object and
-// with the process, however that ends.
+// A private redis-server as a child process: unix socket only, nothing on disk but its own temporary directory, gone
+// with this object and with the process, however that ends.
 #pragma once
 
 #include "runtime/core/error.hpp"
@@ -14,27 +14,28 @@ namespace weir::embedded {
 
 struct redis_server_options {
   std::string program = "redis-server";
-  std::string base_directory{};              // for the private directory; empty: $TMPDIR, else /tmp
+  std::string base_directory{}; // for the private directory; empty: $TMPDIR, else /tmp
   std::chrono::milliseconds ready_deadline{5000};
-  std::vector<std::string> config_lines{};   // appended to redis.conf (tests: TLS, ACL, AOF)
+  std::vector<std::string> config_lines{}; // appended to redis.conf (tests: TLS, ACL, AOF)
 };
 
 class redis_server {
 public:
-  // Forks: call it from the main thread before any other thread exists. The kernel ends the child when the *thread* that forked it ends
-  // (PR_SET_PDEATHSIG), so that thread must live as long as the process. Returns when the server answers PING.
-  // Removes directories that killed processes left behind. ec::io with what to do: not installed, no space, did not start.
+  // Forks: call it from the main thread before any other thread exists. The kernel ends the child when the *thread*
+  // that forked it ends (PR_SET_PDEATHSIG), so that thread must live as long as the process. Returns when the server
+  // answers PING. Removes directories that killed processes left behind. ec::io with what to do: not installed, no
+  // space, did not start.
   static result<std::unique_ptr<redis_server>> start(redis_server_options options = {});
 
   ~redis_server(); // SIGKILL, wait, remove the directory
   redis_server(const redis_server&) = delete;
   redis_server& operator=(const redis_server&) = delete;
 
-  std::string url() const;                    // unix:///...
+  std::string url() const; // unix:///...
   const std::string& directory() const { return directory_; }
   const std::string& socket_path() const { return socket_path_; }
   pid_t pid() const { return pid_; }
-  bool running();                             // false once the child has ended
+  bool running(); // false once the child has ended
 
   // For tests: SIGKILL and wait; start again in the same directory with the same settings.
   void kill();

@@ -59,7 +59,9 @@ bool reply_view::is_array() const { return r_ && r_->type == REDIS_REPLY_ARRAY; 
 bool reply_view::is_nil() const { return !r_ || r_->type == REDIS_REPLY_NIL; }
 bool reply_view::is_error() const { return r_ && r_->type == REDIS_REPLY_ERROR; }
 std::size_t reply_view::size() const { return is_array() ? r_->elements : 0; }
-reply_view reply_view::operator[](std::size_t i) const { return i < size() ? reply_view(r_->element[i]) : reply_view(nullptr); }
+reply_view reply_view::operator[](std::size_t i) const {
+  return i < size() ? reply_view(r_->element[i]) : reply_view(nullptr);
+}
 
 std::string_view reply_view::text() const {
   if (!r_ || (r_->type != REDIS_REPLY_STRING && r_->type != REDIS_REPLY_STATUS && r_->type != REDIS_REPLY_ERROR))
@@ -90,8 +92,8 @@ error classify(std::string_view error_reply) {
     code = ec::redis_refused;
   else if (is("MOVED", "ASK", "CROSSSLOT"))
     code = ec::redis_unsuitable;
-  // Inside a script the error of a command is wrapped: "ERR ... script: <sha>, on @user_script:1: -OOM command not allowed" before
-  // Redis 7, and "OOM ... script: <sha>" from 7 on.
+  // Inside a script the error of a command is wrapped: "ERR ... script: <sha>, on @user_script:1: -OOM command not
+  // allowed" before Redis 7, and "OOM ... script: <sha>" from 7 on.
   else if (const auto at = error_reply.find(": -"); at != std::string_view::npos && word == "ERR")
     code = classify(error_reply.substr(at + 3)).code;
   return {code, fmt::format("Redis: {}", text)};

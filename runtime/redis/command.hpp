@@ -12,7 +12,8 @@ struct redisReply;
 
 namespace weir::redis {
 
-// Builds one command in one string. The number of arguments is not needed beforehand: room for the head is left and filled by finish().
+// Builds one command in one string. The number of arguments is not needed beforehand: room for the head is left and
+// filled by finish().
 class command_writer {
 public:
   explicit command_writer(std::size_t reserve = 256);

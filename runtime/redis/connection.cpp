@@ -16,7 +16,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t read_buffer_bytes = 64u << 10;
-// The reader gives its buffer back when it is empty and larger: big answers do not hold memory for ever, small ones never reallocate.
+// The reader gives its buffer back when it is empty and larger: big answers do not hold memory for ever, small ones
+// never reallocate.
 constexpr std::size_t reader_keeps_bytes = 1u << 20;
 // One gathering write takes at most so many commands; the rest follows when it is done.
 constexpr std::size_t gather = 64;
@@ -44,8 +45,9 @@ struct connection::request {
 };
 
 connection::connection(reactor& on, settings s)
-    : reactor_(on), settings_(std::move(s)), label_(fmt::format("{}/{}", settings_.limits.log_component, settings_.name)),
-      reader_(nullptr, &redisReaderFree), retry_(std::make_unique<backoff>(settings_.limits.first_retry, settings_.limits.most_retry)),
+    : reactor_(on), settings_(std::move(s)),
+      label_(fmt::format("{}/{}", settings_.limits.log_component, settings_.name)), reader_(nullptr, &redisReaderFree),
+      retry_(std::make_unique<backoff>(settings_.limits.first_retry, settings_.limits.most_retry)),
       retry_timer_(on.context()), deadline_timer_(on.context()), in_(read_buffer_bytes) {}
 
 connection::~connection() = default;
@@ -120,7 +122,8 @@ void connection::accept(request_ptr r) {
   if (r->only_in && (phase_ != phase::up || *r->only_in != lives_))
     return r->answer(fail(ec::redis_unreachable, "Redis: the connection was lost meanwhile"));
   if (waiting_bytes_ + r->size > settings_.limits.waiting_bytes && !waiting_.empty())
-    return r->answer(fail(ec::overloaded, fmt::format("Redis: {} bytes wait for {}", waiting_bytes_, settings_.url.text())));
+    return r->answer(
+        fail(ec::overloaded, fmt::format("Redis: {} bytes wait for {}", waiting_bytes_, settings_.url.text())));
   waiting_bytes_ += r->size;
   waiting_.push_back(std::move(r));
   arm_deadline();
@@ -162,15 +165,15 @@ void connection::flush() {
   for (const auto& d : *data)
     buffers.push_back(boost::asio::buffer(d.view().data(), d.view().size()));
   writing_ = true;
-  transport_->write(std::move(buffers),
-                    [self = shared_from_this(), link = transport_, data, attempt = attempt_](boost::system::error_code e, std::size_t) {
-                      if (attempt != self->attempt_)
-                        return;
-                      self->writing_ = false;
-                      if (e)
-                        return self->drop({ec::redis_unreachable, fmt::format("{}: {}", self->settings_.url.text(), e.message())});
-                      self->want_flush();
-                    });
+  transport_->write(std::move(buffers), [self = shared_from_this(), link = transport_, data,
+                                         attempt = attempt_](boost::system::error_code e, std::size_t) {
+    if (attempt != self->attempt_)
+      return;
+    self->writing_ = false;
+    if (e)
+      return self->drop({ec::redis_unreachable, fmt::format("{}: {}", self->settings_.url.text(), e.message())});
+    self->want_flush();
+  });
 }
 
 void connection::connect() {
@@ -222,19 +225,21 @@ void connection::sign_in() {
   auto r = std::make_unique<request>();
   r->count = count;
   r->deadline = attempt_deadline_;
-  r->then = [this](result<replies> answers) { signed_in(std::move(answers)); }; // lives in outstanding_, so not longer than this
+  r->then = [this](result<replies> answers) {
+    signed_in(std::move(answers));
+  }; // lives in outstanding_, so not longer than this
   outstanding_.push_back(std::move(r));
   auto data = std::make_shared<std::string>(std::move(all));
   writing_ = true;
-  transport_->write({boost::asio::buffer(*data)},
-                    [self = shared_from_this(), link = transport_, data, attempt = attempt_](boost::system::error_code e, std::size_t) {
-                      if (attempt != self->attempt_)
-                        return;
-                      self->writing_ = false;
-                      if (e)
-                        return self->drop({ec::redis_unreachable, fmt::format("{}: {}", self->settings_.url.text(), e.message())});
-                      self->want_flush();
-                    });
+  transport_->write({boost::asio::buffer(*data)}, [self = shared_from_this(), link = transport_, data,
+                                                   attempt = attempt_](boost::system::error_code e, std::size_t) {
+    if (attempt != self->attempt_)
+      return;
+    self->writing_ = false;
+    if (e)
+      return self->drop({ec::redis_unreachable, fmt::format("{}: {}", self->settings_.url.text(), e.message())});
+    self->want_flush();
+  });
 }
 
 void connection::signed_in(result<replies> answers) {
@@ -260,7 +265,8 @@ void connection::signed_in(result<replies> answers) {
   if (auto r = next(); r.is_error()) {
     if (r.text().starts_with("NOAUTH"))
       return refuse("signing in", r);
-    log::warn(label_, "INFO is not allowed: a restart of Redis is noticed only by what is missing", {{"reason", r.text()}});
+    log::warn(label_, "INFO is not allowed: a restart of Redis is noticed only by what is missing",
+              {{"reason", r.text()}});
   } else if (auto from = r.text().find("run_id:"); from != std::string_view::npos) {
     auto rest = r.text().substr(from + 7);
     run_id = rest.substr(0, rest.find_first_of("\r\n"));
@@ -270,7 +276,8 @@ void connection::signed_in(result<replies> answers) {
     if (r.is_error())
       return refuse(fmt::format("loading the script {}", s.name), r);
     if (r.text() != s.sha)
-      return drop({ec::redis_protocol, fmt::format("{}: the script {} was stored under another name", url.text(), s.name)});
+      return drop(
+          {ec::redis_protocol, fmt::format("{}: the script {} was stored under another name", url.text(), s.name)});
   }
   phase_ = phase::up;
   logged_ = ec::none;
@@ -285,17 +292,17 @@ void connection::signed_in(result<replies> answers) {
 }
 
 void connection::read() {
-  transport_->read_some(boost::asio::buffer(in_),
-                        [self = shared_from_this(), link = transport_, attempt = attempt_](boost::system::error_code e, std::size_t n) {
-                          if (attempt != self->attempt_)
-                            return;
-                          if (e)
-                            return self->drop({ec::redis_unreachable, fmt::format("{}: {}", self->settings_.url.text(), e.message())});
-                          if (redisReaderFeed(self->reader_.get(), self->in_.data(), n) != REDIS_OK)
-                            return self->drop({ec::redis_protocol, fmt::format("{}: {}", self->settings_.url.text(), self->reader_->errstr)});
-                          if (self->take_replies())
-                            self->read();
-                        });
+  transport_->read_some(boost::asio::buffer(in_), [self = shared_from_this(), link = transport_,
+                                                   attempt = attempt_](boost::system::error_code e, std::size_t n) {
+    if (attempt != self->attempt_)
+      return;
+    if (e)
+      return self->drop({ec::redis_unreachable, fmt::format("{}: {}", self->settings_.url.text(), e.message())});
+    if (redisReaderFeed(self->reader_.get(), self->in_.data(), n) != REDIS_OK)
+      return self->drop({ec::redis_protocol, fmt::format("{}: {}", self->settings_.url.text(), self->reader_->errstr)});
+    if (self->take_replies())
+      self->read();
+  });
 }
 
 bool connection::take_replies() {
@@ -321,7 +328,8 @@ bool connection::take_replies() {
         return false;
       }
       // A demoted server keeps its connections; the address may lead to another one by now.
-      read_only = phase_ == phase::up && classify(view.text()).code == ec::redis_cannot_write && view.text().find("READONLY") != std::string_view::npos;
+      read_only = phase_ == phase::up && classify(view.text()).code == ec::redis_cannot_write &&
+                  view.text().find("READONLY") != std::string_view::npos;
     } else if (phase_ == phase::up) {
       retry_->reset();
     }
@@ -362,7 +370,8 @@ void connection::drop(error why) {
   }
   if (!stopping && logged_ != why.code) {
     logged_ = why.code;
-    log::warn(label_, was_up ? "connection to Redis lost" : "no connection to Redis, trying on", {{"reason", why.message}});
+    log::warn(label_, was_up ? "connection to Redis lost" : "no connection to Redis, trying on",
+              {{"reason", why.message}});
   }
   set_state(link_state::down);
   end_all(stopping ? why : was_up ? error{ec::redis_unreachable, why.message} : why_down());
@@ -415,15 +424,18 @@ void connection::check_deadlines() {
     return;
   const auto now = steady_clock::now();
   if (phase_ != phase::up && now >= attempt_deadline_)
-    return drop({ec::redis_unreachable, fmt::format("{}: no answer within {} ms", settings_.url.text(), settings_.limits.connect_deadline.count())});
+    return drop({ec::redis_unreachable, fmt::format("{}: no answer within {} ms", settings_.url.text(),
+                                                    settings_.limits.connect_deadline.count())});
   // Later answers on a connection that owes one cannot be told from the missing one: it is dropped as a whole.
   if (!outstanding_.empty() && now >= outstanding_.front()->deadline)
-    return drop({ec::redis_unreachable, fmt::format("{}: no answer within {} ms", settings_.url.text(), settings_.limits.deadline.count())});
+    return drop({ec::redis_unreachable,
+                 fmt::format("{}: no answer within {} ms", settings_.url.text(), settings_.limits.deadline.count())});
   while (!waiting_.empty() && now >= waiting_.front()->deadline) {
     auto r = std::move(waiting_.front());
     waiting_.pop_front();
     waiting_bytes_ -= std::min(waiting_bytes_, r->size);
-    r->answer(fail(ec::timeout, fmt::format("{}: no room on the connection within {} ms", settings_.url.text(), settings_.limits.deadline.count())));
+    r->answer(fail(ec::timeout, fmt::format("{}: no room on the connection within {} ms", settings_.url.text(),
+                                            settings_.limits.deadline.count())));
   }
   arm_deadline();
 }

@@ -1,10 +1,11 @@
 // One connection to Redis on a reactor: full duplex, pipelined, reconnecting by itself.
 //
-// What gathered in a round of the reactor is written at its end as one gathering write. Bounds: bytes written and not answered, bytes
-// waiting beyond that. Every request ends in exactly one call of its `done`, on the reactor's thread (ec::stopped may come from the thread
-// that calls in after the reactor was stopped): with all its replies, or with an error when the connection fails, misses the deadline, or is
-// closed. Error replies to single commands are replies here; only NOSCRIPT counts as the end of the connection (the server was restarted
-// or failed over, so what was sent behind it must not be trusted to stand on what was sent before): scripts are loaded on every connect.
+// What gathered in a round of the reactor is written at its end as one gathering write. Bounds: bytes written and not
+// answered, bytes waiting beyond that. Every request ends in exactly one call of its `done`, on the reactor's thread
+// (ec::stopped may come from the thread that calls in after the reactor was stopped): with all its replies, or with an
+// error when the connection fails, misses the deadline, or is closed. Error replies to single commands are replies
+// here; only NOSCRIPT counts as the end of the connection (the server was restarted or failed over, so what was sent
+// behind it must not be trusted to stand on what was sent before): scripts are loaded on every connect.
 #pragma once
 
 #include "runtime/redis/command.hpp"
@@ -22,7 +23,7 @@ struct redisReader;
 namespace weir {
 class reactor;
 class backoff;
-}
+} // namespace weir
 
 namespace weir::redis {
 
@@ -35,10 +36,12 @@ public:
     std::shared_ptr<boost::asio::ssl::context> tls;
     store_options limits;
     std::string name;    // CLIENT SETNAME
-    bool wait_for_first; // requests made while a connection attempt is under way wait for it; otherwise they fail at once
+    bool wait_for_first; // requests made while a connection attempt is under way wait for it; otherwise they fail at
+                         // once
   };
   using done = std::function<void(result<replies>)>;
-  // One connected life: `number` counts them (0: down), `run_id` is the server's. Requests may name the life they were made for.
+  // One connected life: `number` counts them (0: down), `run_id` is the server's. Requests may name the life they were
+  // made for.
   struct life {
     std::uint64_t number = 0;
     std::string run_id;
@@ -83,7 +86,7 @@ private:
   settings settings_;
   std::string label_;
   phase phase_ = phase::resting;
-  std::uint64_t attempt_ = 0; // tells handlers of an earlier transport from those of the present one
+  std::uint64_t attempt_ = 0;            // tells handlers of an earlier transport from those of the present one
   std::shared_ptr<transport> transport_; // shared with its own completions
   std::unique_ptr<redisReader, void (*)(redisReader*)> reader_;
   std::unique_ptr<backoff> retry_;

@@ -51,9 +51,13 @@ std::string bucket_key(const partition_key& p, const table_ref& t, std::uint32_t
   return fmt::format("{}:t:{}:{}", p.prefix(), t.text(), bucket);
 }
 
-std::string expiry_key(const partition_key& p, const table_ref& t) { return fmt::format("{}:x:{}", p.prefix(), t.text()); }
+std::string expiry_key(const partition_key& p, const table_ref& t) {
+  return fmt::format("{}:x:{}", p.prefix(), t.text());
+}
 std::string log_key(const partition_key& p, const table_ref& t) { return fmt::format("{}:l:{}", p.prefix(), t.text()); }
-std::string change_log_key(const partition_key& p, const table_ref& t) { return fmt::format("{}:c:{}", p.prefix(), t.text()); }
+std::string change_log_key(const partition_key& p, const table_ref& t) {
+  return fmt::format("{}:c:{}", p.prefix(), t.text());
+}
 std::string meta_key(std::string_view topology) { return fmt::format("{{{}}}:meta", topology); }
 
 std::optional<stored_row> parse_row(std::string key, std::string_view stored) {
@@ -98,7 +102,9 @@ bool unpack_keys(std::string_view packed, std::vector<std::string>& out) {
   return true;
 }
 
-std::string mark_text(const record_mark& mark) { return fmt::format("{} {} {}", mark.at.value, mark.time_ms, mark.checksum); }
+std::string mark_text(const record_mark& mark) {
+  return fmt::format("{} {} {}", mark.at.value, mark.time_ms, mark.checksum);
+}
 
 std::optional<record_mark> parse_mark(std::string_view text) {
   record_mark mark;
@@ -111,7 +117,9 @@ std::optional<record_mark> parse_mark(std::string_view text) {
 }
 
 void take_field(partition_state& state, std::string_view field, std::string_view value) {
-  const auto table = [&](std::size_t prefix) -> table_state& { return state.tables[std::string(field.substr(prefix))]; };
+  const auto table = [&](std::size_t prefix) -> table_state& {
+    return state.tables[std::string(field.substr(prefix))];
+  };
   if (field == "epoch")
     state.epoch = owner_epoch{number_of<std::uint64_t>(value)};
   else if (field == "owner")

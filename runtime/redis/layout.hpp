@@ -1,4 +1,5 @@
-// Names of keys and fields in Redis, and the form of stored values. docs/redis-layout.md is this header for people; tests hold them together.
+// Names of keys and fields in Redis, and the form of stored values. docs/redis-layout.md is this header for people;
+// tests hold them together.
 #pragma once
 
 #include "runtime/redis/store.hpp"
@@ -9,12 +10,13 @@
 
 namespace weir::redis::layout {
 
-std::string head_key(const partition_key& p);                                            // {t:s:p}
-std::string bucket_key(const partition_key& p, const table_ref& t, std::uint32_t bucket); // {t:s:p}:t:<table@gen>:<bucket>
-std::string expiry_key(const partition_key& p, const table_ref& t);                      // {t:s:p}:x:<table@gen>
-std::string log_key(const partition_key& p, const table_ref& t);                         // {t:s:p}:l:<table@gen>
-std::string change_log_key(const partition_key& p, const table_ref& t);                  // {t:s:p}:c:<table@gen>
-std::string meta_key(std::string_view topology);                                         // {t}:meta
+std::string head_key(const partition_key& p); // {t:s:p}
+std::string bucket_key(const partition_key& p, const table_ref& t,
+                       std::uint32_t bucket);                           // {t:s:p}:t:<table@gen>:<bucket>
+std::string expiry_key(const partition_key& p, const table_ref& t);     // {t:s:p}:x:<table@gen>
+std::string log_key(const partition_key& p, const table_ref& t);        // {t:s:p}:l:<table@gen>
+std::string change_log_key(const partition_key& p, const table_ref& t); // {t:s:p}:c:<table@gen>
+std::string meta_key(std::string_view topology);                        // {t}:meta
 
 // A row is "<time_ms> <offset> <json>".
 std::optional<stored_row> parse_row(std::string key, std::string_view stored);

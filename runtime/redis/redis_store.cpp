@@ -17,7 +17,9 @@ namespace {
 constexpr std::size_t keys_per_read = 1000;
 constexpr std::uint64_t log_heads_look_at_bytes = 32u << 20;
 
-tl::unexpected<error> nonsense(std::string_view what) { return fail(ec::redis_protocol, fmt::format("Redis: {} makes no sense", what)); }
+tl::unexpected<error> nonsense(std::string_view what) {
+  return fail(ec::redis_protocol, fmt::format("Redis: {} makes no sense", what));
+}
 
 // Several commands as one run of bytes.
 class batch {
@@ -103,7 +105,8 @@ void read_head_on(const std::shared_ptr<connection>& on, const partition_key& pa
 
 class link final : public writer_link {
 public:
-  link(std::shared_ptr<connection> c, std::size_t change_log_bytes) : connection_(std::move(c)), change_log_bytes_(change_log_bytes) {}
+  link(std::shared_ptr<connection> c, std::size_t change_log_bytes)
+      : connection_(std::move(c)), change_log_bytes_(change_log_bytes) {}
 
   void submit(transaction_ptr tx, callback<tx_result> done) override {
     auto life = connection_->present();
@@ -159,21 +162,27 @@ result<std::vector<std::string>> judge(std::string_view info, reply_view config)
   if (const auto role = info_field(info, "role"); !role.empty() && role != "master")
     return unsuitable(fmt::format("this Redis is a {} and takes no writes: give the address of the master", role));
   if (info_field(info, "cluster_enabled") == "1")
-    return unsuitable("this Redis is a node of a Redis Cluster, which is not supported: give a single server or master");
+    return unsuitable(
+        "this Redis is a node of a Redis Cluster, which is not supported: give a single server or master");
   const auto policy = info_field(info, "maxmemory_policy");
   if (!policy.empty() && policy != "noeviction") {
     const auto limit = info_field(info, "maxmemory");
     if (!limit.empty() && limit != "0")
-      return unsuitable(fmt::format("Redis has maxmemory-policy {} and would drop rows when it is full: set it to noeviction", policy));
-    warnings.push_back(fmt::format("Redis has maxmemory-policy {}: set it to noeviction before a maxmemory is set", policy));
+      return unsuitable(fmt::format(
+          "Redis has maxmemory-policy {} and would drop rows when it is full: set it to noeviction", policy));
+    warnings.push_back(
+        fmt::format("Redis has maxmemory-policy {}: set it to noeviction before a maxmemory is set", policy));
   }
   if (info_field(info, "aof_enabled") == "0")
-    warnings.emplace_back("Redis has appendonly no: a crash of Redis loses all since its last snapshot (weir reads it again from Kafka, "
-                          "as far as Kafka still has it): set appendonly yes");
+    warnings.emplace_back(
+        "Redis has appendonly no: a crash of Redis loses all since its last snapshot (weir reads it again from Kafka, "
+        "as far as Kafka still has it): set appendonly yes");
   if (config.is_error())
-    warnings.emplace_back("CONFIG GET is not allowed to this user: how often Redis writes to disk could not be checked");
+    warnings.emplace_back(
+        "CONFIG GET is not allowed to this user: how often Redis writes to disk could not be checked");
   else if (config[1].text() == "no")
-    warnings.emplace_back("Redis has appendfsync no: a power failure may lose many seconds of writes: set it to everysec");
+    warnings.emplace_back(
+        "Redis has appendfsync no: a power failure may lose many seconds of writes: set it to everysec");
   return warnings;
 }
 
@@ -194,23 +203,26 @@ public:
       random = random_();
     }
     auto make = [request, random](const std::string& run_id) {
-      return one(std::string_view("EVALSHA"), claim_script().sha, std::uint64_t{1}, layout::head_key(request.partition), request.owner,
-                 std::to_string(request.generation), request.hint.value, fmt::format("{:016x}", random), run_id);
+      return one(std::string_view("EVALSHA"), claim_script().sha, std::uint64_t{1}, layout::head_key(request.partition),
+                 request.owner, std::to_string(request.generation), request.hint.value, fmt::format("{:016x}", random),
+                 run_id);
     };
-    reader_->send_late(std::move(make),
-                       answer(std::move(done), [on = std::weak_ptr(reader_), request](const replies& got) -> result<partition_state> {
-                         reply_view r(got[0].get());
-                         if (r[0].text() == "fenced")
-                           return fail(ec::fenced, fmt::format("{} belongs to {} by a later generation of the group ({}, this claim has {})",
-                                                               request.partition.prefix(), r[1].text(), r[2].text(), request.generation));
-                         if (r[0].text() != "ok" || !r[2].is_array())
-                           return nonsense("the claim script's answer");
-                         auto c = on.lock();
-                         auto state = parse_head(r[2], c ? c->present().run_id : std::string{});
-                         state.fresh = r[1].text() == "1";
-                         state.server_changed = r[3].text() == "1";
-                         return state;
-                       }));
+    reader_->send_late(
+        std::move(make),
+        answer(std::move(done), [on = std::weak_ptr(reader_), request](const replies& got) -> result<partition_state> {
+          reply_view r(got[0].get());
+          if (r[0].text() == "fenced")
+            return fail(ec::fenced,
+                        fmt::format("{} belongs to {} by a later generation of the group ({}, this claim has {})",
+                                    request.partition.prefix(), r[1].text(), r[2].text(), request.generation));
+          if (r[0].text() != "ok" || !r[2].is_array())
+            return nonsense("the claim script's answer");
+          auto c = on.lock();
+          auto state = parse_head(r[2], c ? c->present().run_id : std::string{});
+          state.fresh = r[1].text() == "1";
+          state.server_changed = r[3].text() == "1";
+          return state;
+        }));
   }
 
   void read_head(partition_key partition, callback<partition_state> done) override {
@@ -232,14 +244,16 @@ public:
         for (auto i = from; i < to; ++i)
           w.arg(keys[which[i]]);
         b.append(w.finish());
-        asked.emplace_back(which.begin() + static_cast<std::ptrdiff_t>(from), which.begin() + static_cast<std::ptrdiff_t>(to));
+        asked.emplace_back(which.begin() + static_cast<std::ptrdiff_t>(from),
+                           which.begin() + static_cast<std::ptrdiff_t>(to));
       }
     if (b.count() == 0)
       return reader_->post([done = std::move(done)] { done(std::vector<std::optional<stored_row>>{}); });
     const auto count = b.count();
     reader_->send(b.take(), count,
                   answer(std::move(done),
-                         [keys = std::move(keys), asked = std::move(asked)](const replies& got) -> result<std::vector<std::optional<stored_row>>> {
+                         [keys = std::move(keys), asked = std::move(asked)](
+                             const replies& got) -> result<std::vector<std::optional<stored_row>>> {
                            std::vector<std::optional<stored_row>> rows(keys.size());
                            for (std::size_t c = 0; c < asked.size(); ++c) {
                              reply_view values(got[c].get());
@@ -258,7 +272,8 @@ public:
                          }));
   }
 
-  void load_bucket(partition_key partition, table_ref table, std::uint32_t bucket, callback<std::vector<stored_row>> done) override {
+  void load_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                   callback<std::vector<stored_row>> done) override {
     reader_->send(one(std::string_view("HGETALL"), layout::bucket_key(partition, table, bucket)), 1,
                   answer(std::move(done), [](const replies& got) -> result<std::vector<stored_row>> {
                     reply_view pairs(got[0].get());
@@ -274,7 +289,8 @@ public:
                   }));
   }
 
-  void count_rows(partition_key partition, table_ref table, std::uint32_t buckets, callback<std::uint64_t> done) override {
+  void count_rows(partition_key partition, table_ref table, std::uint32_t buckets,
+                  callback<std::uint64_t> done) override {
     batch b;
     for (std::uint32_t i = 0; i < buckets; ++i)
       b.add(std::string_view("HLEN"), layout::bucket_key(partition, table, i));
@@ -289,8 +305,8 @@ public:
   void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most, bool reverse,
                 callback<std::vector<stored_batch>> done) override {
     const auto low = stream_id(from), high = stream_id(to);
-    reader_->send(one(std::string_view(reverse ? "XREVRANGE" : "XRANGE"), layout::log_key(partition, table), reverse ? high : low,
-                      reverse ? low : high, std::string_view("COUNT"), std::uint64_t{most}),
+    reader_->send(one(std::string_view(reverse ? "XREVRANGE" : "XRANGE"), layout::log_key(partition, table),
+                      reverse ? high : low, reverse ? low : high, std::string_view("COUNT"), std::uint64_t{most}),
                   1, answer(std::move(done), [](const replies& got) -> result<std::vector<stored_batch>> {
                     reply_view entries(got[0].get());
                     std::vector<stored_batch> out;
@@ -305,22 +321,24 @@ public:
                   }));
   }
 
-  void log_heads(partition_key partition, table_ref table, std::uint32_t most, callback<std::vector<batch_head>> done) override {
-    reader_->send(one(std::string_view("EVALSHA"), log_heads_script().sha, std::uint64_t{1}, layout::log_key(partition, table),
-                      std::uint64_t{most}, log_heads_look_at_bytes),
+  void log_heads(partition_key partition, table_ref table, std::uint32_t most,
+                 callback<std::vector<batch_head>> done) override {
+    reader_->send(one(std::string_view("EVALSHA"), log_heads_script().sha, std::uint64_t{1},
+                      layout::log_key(partition, table), std::uint64_t{most}, log_heads_look_at_bytes),
                   1, answer(std::move(done), [](const replies& got) -> result<std::vector<batch_head>> {
                     reply_view flat(got[0].get());
                     std::vector<batch_head> out;
                     for (std::size_t i = 0; i + 3 < flat.size(); i += 4)
-                      out.push_back({version_of_id(flat[i].text()), static_cast<std::uint64_t>(flat[i + 1].integer()), flat[i + 2].integer(),
-                                     flat[i + 3].integer()});
+                      out.push_back({version_of_id(flat[i].text()), static_cast<std::uint64_t>(flat[i + 1].integer()),
+                                     flat[i + 2].integer(), flat[i + 3].integer()});
                     return out;
                   }));
   }
 
   void load_changes(partition_key partition, table_ref table, version after, callback<change_log> done) override {
     reader_->send(one(std::string_view("EVALSHA"), changes_script().sha, std::uint64_t{2}, layout::head_key(partition),
-                      layout::change_log_key(partition, table), "v:" + table.text(), stream_id(version{after.value + 1})),
+                      layout::change_log_key(partition, table), "v:" + table.text(),
+                      stream_id(version{after.value + 1})),
                   1, answer(std::move(done), [](const replies& got) -> result<change_log> {
                     reply_view r(got[0].get());
                     change_log log{version{static_cast<std::uint64_t>(r[0].integer())}, {}};
@@ -337,7 +355,8 @@ public:
   void expired(partition_key partition, table_ref table, std::int64_t now_ms, std::uint32_t most,
                callback<std::vector<stored_row>> done) override {
     reader_->send(one(std::string_view("ZRANGEBYSCORE"), layout::expiry_key(partition, table), std::string_view("-inf"),
-                      std::to_string(now_ms), std::string_view("WITHSCORES"), std::string_view("LIMIT"), std::uint64_t{0}, std::uint64_t{most}),
+                      std::to_string(now_ms), std::string_view("WITHSCORES"), std::string_view("LIMIT"),
+                      std::uint64_t{0}, std::uint64_t{most}),
                   1, answer(std::move(done), [](const replies& got) -> result<std::vector<stored_row>> {
                     reply_view flat(got[0].get());
                     std::vector<stored_row> out;
@@ -363,13 +382,20 @@ public:
   }
 
   void meta_once(std::string topology, std::string field, std::string value, callback<std::string> done) override {
-    reader_->send(one(std::string_view("EVALSHA"), meta_once_script().sha, std::uint64_t{1}, layout::meta_key(topology), field, value), 1,
-                  answer(std::move(done), [](const replies& got) -> result<std::string> { return std::string(reply_view(got[0].get()).text()); }));
+    reader_->send(one(std::string_view("EVALSHA"), meta_once_script().sha, std::uint64_t{1}, layout::meta_key(topology),
+                      field, value),
+                  1, answer(std::move(done), [](const replies& got) -> result<std::string> {
+                    return std::string(reply_view(got[0].get()).text());
+                  }));
   }
 
-  void meta_swap(std::string topology, std::string field, std::string expect, std::string value, callback<bool> done) override {
-    reader_->send(one(std::string_view("EVALSHA"), meta_swap_script().sha, std::uint64_t{1}, layout::meta_key(topology), field, expect, value),
-                  1, answer(std::move(done), [](const replies& got) -> result<bool> { return reply_view(got[0].get()).integer() == 1; }));
+  void meta_swap(std::string topology, std::string field, std::string expect, std::string value,
+                 callback<bool> done) override {
+    reader_->send(one(std::string_view("EVALSHA"), meta_swap_script().sha, std::uint64_t{1}, layout::meta_key(topology),
+                      field, expect, value),
+                  1, answer(std::move(done), [](const replies& got) -> result<bool> {
+                    return reply_view(got[0].get()).integer() == 1;
+                  }));
   }
 
   void examine(callback<std::vector<std::string>> done) override {
@@ -384,7 +410,8 @@ public:
         auto e = classify(info.text());
         if (e.code != ec::redis_refused)
           return done(tl::unexpected(std::move(e)));
-        return done(std::vector<std::string>{"INFO is not allowed to this user: whether this Redis keeps what it is given could not be checked"});
+        return done(std::vector<std::string>{
+            "INFO is not allowed to this user: whether this Redis keeps what it is given could not be checked"});
       }
       done(judge(info.text(), (*got)[1].get()));
     });
@@ -405,7 +432,8 @@ private:
 
 } // namespace
 
-result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std::vector<reactor*> reactors, store_options options) {
+result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std::vector<reactor*> reactors,
+                                                store_options options) {
   auto url = resolve_url(config);
   if (!url)
     return tl::unexpected(url.error());
@@ -416,8 +444,9 @@ result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std:
     return tl::unexpected(tls.error());
   std::size_t made = 0;
   const auto make = [&](std::string name, bool wait) {
-    auto c = std::make_shared<connection>(*reactors[made++ % reactors.size()],
-                                          connection::settings{*url, *tls, options, fmt::format("{}-{}", options.client_name, name), wait});
+    auto c = std::make_shared<connection>(
+        *reactors[made++ % reactors.size()],
+        connection::settings{*url, *tls, options, fmt::format("{}-{}", options.client_name, name), wait});
     c->start();
     return c;
   };

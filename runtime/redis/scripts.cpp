@@ -6,17 +6,19 @@
 namespace weir::redis {
 namespace {
 
-// A script is not rolled back when it fails in the middle, so all that can fail is looked at before the first write: the chain, the
-// positions, the type of every key, the ids of stream entries. What Redis itself refuses (OOM, READONLY, MISCONF) it refuses at the first
-// write, never later. Numbers are written with %.0f: tostring() and .. lose the last digits of a version.
+// A script is not rolled back when it fails in the middle, so all that can fail is looked at before the first write:
+// the chain, the positions, the type of every key, the ids of stream entries. What Redis itself refuses (OOM, READONLY,
+// MISCONF) it refuses at the first write, never later. Numbers are written with %.0f: tostring() and .. lose the last
+// digits of a version.
 //
-// ARGV: 1 epoch, 2 id, 3 follows, 4 hint, 5 versions reserved, 6 new stream epoch or "", 7 mark or "", 8 run id of the server,
-// 9 positions, 10 tables, 11 half of the change log's bound; then position moves (field, expected, next); then by table a block of 17:
-//   +0 table, +1 expiry key, +2 change log key, +3 log key (places in KEYS, 0: none), +4 log records, +5 oldest time, +6 newest time,
-//   +7 first offset, +8 last offset, +9 packed lines, +10 trim below or "", +11 records trimmed, +12 expire up to or "", +13 packed keys,
-//   +14 buckets, +15 expiry index pairs, +16 rows to expire
-// and behind it: by bucket (key's place, puts, removals, then puts as key value ..., then removals as keys); index pairs (score, key);
-// rows to expire (bucket key's place, key, number of the row).
+// ARGV: 1 epoch, 2 id, 3 follows, 4 hint, 5 versions reserved, 6 new stream epoch or "", 7 mark or "", 8 run id of the
+// server, 9 positions, 10 tables, 11 half of the change log's bound; then position moves (field, expected, next); then
+// by table a block of 17:
+//   +0 table, +1 expiry key, +2 change log key, +3 log key (places in KEYS, 0: none), +4 log records, +5 oldest time,
+//   +6 newest time, +7 first offset, +8 last offset, +9 packed lines, +10 trim below or "", +11 records trimmed, +12
+//   expire up to or "", +13 packed keys, +14 buckets, +15 expiry index pairs, +16 rows to expire
+// and behind it: by bucket (key's place, puts, removals, then puts as key value ..., then removals as keys); index
+// pairs (score, key); rows to expire (bucket key's place, key, number of the row).
 constexpr std::string_view apply_text = R"lua(
 local K, A = KEYS, ARGV
 local head = K[1]
@@ -44,7 +46,9 @@ local firsts, lasts = num(first), num(last)
 
 local function fits(place, wanted)
   local is = redis.call('TYPE', K[place])['ok']
-  if is ~= 'none' and is ~= wanted then return nil, {err = 'WRONGTYPE ' .. K[place] .. ' is a ' .. is .. ', not a ' .. wanted} end
+  if is ~= 'none' and is ~= wanted then
+    return nil, {err = 'WRONGTYPE ' .. K[place] .. ' is a ' .. is .. ', not a ' .. wanted}
+  end
   return is
 end
 local starts, indexed = {}, {}
@@ -102,7 +106,8 @@ for i = 1, tables do
   if l then
     if A[o + 10] ~= '' then redis.call('XTRIM', l, 'MINID', A[o + 10] .. '-0') end
     if records > 0 then
-      redis.call('XADD', l, firsts .. '-0', 'n', A[o + 4], 't0', A[o + 5], 't1', A[o + 6], 'o0', A[o + 7], 'o1', A[o + 8], 'd', A[o + 9])
+      redis.call('XADD', l, firsts .. '-0', 'n', A[o + 4], 't0', A[o + 5], 't1', A[o + 6],
+                 'o0', A[o + 7], 'o1', A[o + 8], 'd', A[o + 9])
     end
     local had = tonumber(redis.call('HGET', head, 'n:' .. name) or '0')
     put('n:' .. name, num(math.max(0, had + records - trimmed)))
@@ -172,9 +177,9 @@ local head = KEYS[1]
 local function num(x) return string.format('%.0f', x) end
 if redis.acl_check_cmd then
   local p = KEYS[1]
-  for _, c in ipairs({{'HSET', p, 'a', 'b'}, {'HDEL', p, 'a'}, {'HMGET', p, 'a'}, {'HGET', p, 'a'}, {'HGETALL', p}, {'TYPE', p},
-                      {'ZADD', p, '1', 'a'}, {'ZREM', p, 'a'}, {'ZSCORE', p, 'a'}, {'XADD', p, '*', 'a', 'b'}, {'XRANGE', p, '-', '+'},
-                      {'XTRIM', p, 'MINID', '0'}, {'TIME'}}) do
+  for _, c in ipairs({{'HSET', p, 'a', 'b'}, {'HDEL', p, 'a'}, {'HMGET', p, 'a'}, {'HGET', p, 'a'}, {'HGETALL', p},
+                      {'TYPE', p}, {'ZADD', p, '1', 'a'}, {'ZREM', p, 'a'}, {'ZSCORE', p, 'a'}, {'TIME'},
+                      {'XADD', p, '*', 'a', 'b'}, {'XRANGE', p, '-', '+'}, {'XTRIM', p, 'MINID', '0'}}) do
     if not redis.acl_check_cmd(unpack(c)) then
       return {err = 'NOPERM this user has no permission to run ' .. c[1] .. ' on ' .. p}
     end
@@ -192,8 +197,10 @@ end
 local fresh = not h[1]
 local moved = not fresh and (h[6] or '') ~= '' and ARGV[5] ~= '' and h[6] ~= ARGV[5]
 local changed = moved and h[2] ~= ARGV[1]
-local set = {'epoch', num(math.max(epoch + 1, us)), 'owner', ARGV[1], 'gen', ARGV[2], 'last', num(math.max(last, us, hint))}
--- An owner that claims again knows what it lost; until its next transaction says so, the old run id stays for the next owner to see.
+local set = {'epoch', num(math.max(epoch + 1, us)), 'owner', ARGV[1], 'gen', ARGV[2],
+             'last', num(math.max(last, us, hint))}
+-- An owner that claims again knows what it lost; until its next transaction says so, the old run id stays for the next
+-- owner to see.
 if not moved or changed then set[#set + 1] = 'run_id'; set[#set + 1] = ARGV[5] end
 if fresh or changed then
   local old = tonumber(string.match(h[5] or '', '^(%d+)-') or '0')

@@ -1,4 +1,5 @@
-// The fixed Lua scripts. Their text never depends on data (keys go in KEYS, all else in ARGV), so Redis keeps each of them once.
+// The fixed Lua scripts. Their text never depends on data (keys go in KEYS, all else in ARGV), so Redis keeps each of
+// them once.
 #pragma once
 
 #include <span>

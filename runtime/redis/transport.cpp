@@ -11,13 +11,15 @@ namespace weir::redis {
 namespace {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 template <class Stream>
 class base : public transport {
 public:
-  void read_some(asio::mutable_buffer into, completion done) override { stream_.async_read_some(into, std::move(done)); }
+  void read_some(asio::mutable_buffer into, completion done) override {
+    stream_.async_read_some(into, std::move(done));
+  }
   void write(std::vector<asio::const_buffer> what, completion done) override {
     asio::async_write(stream_, std::move(what), std::move(done));
   }
@@ -44,19 +46,21 @@ private:
 };
 
 // Shared by tcp and tls: the handlers run after close() too, so they only use what they hold.
-void connect_tcp(tcp::resolver& resolver, tcp::socket& socket, const server_url& url, std::function<void(error_code)> done) {
-  resolver.async_resolve(url.host, std::to_string(url.port), [&socket, done = std::move(done)](error_code e, tcp::resolver::results_type found) {
-    if (e)
-      return done(e);
-    asio::async_connect(socket, found, [&socket, done](error_code failed, const tcp::endpoint&) {
-      if (!failed) {
-        error_code ignored;
-        socket.set_option(tcp::no_delay(true), ignored);
-        socket.set_option(asio::socket_base::keep_alive(true), ignored);
-      }
-      done(failed);
-    });
-  });
+void connect_tcp(tcp::resolver& resolver, tcp::socket& socket, const server_url& url,
+                 std::function<void(error_code)> done) {
+  resolver.async_resolve(url.host, std::to_string(url.port),
+                         [&socket, done = std::move(done)](error_code e, tcp::resolver::results_type found) {
+                           if (e)
+                             return done(e);
+                           asio::async_connect(socket, found, [&socket, done](error_code failed, const tcp::endpoint&) {
+                             if (!failed) {
+                               error_code ignored;
+                               socket.set_option(tcp::no_delay(true), ignored);
+                               socket.set_option(asio::socket_base::keep_alive(true), ignored);
+                             }
+                             done(failed);
+                           });
+                         });
 }
 
 class tcp_transport final : public base<tcp::socket> {
@@ -117,26 +121,25 @@ result<std::shared_ptr<asio::ssl::context>> make_tls(const server_url& url, cons
   if (url.kind != server_url::scheme::tls)
     return nullptr;
   auto tls = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
-  tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 | asio::ssl::context::no_sslv3 |
-                   asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+  tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
+                   asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
   error_code e;
   if (ca_file.empty())
     tls->set_default_verify_paths(e);
   else
     tls->load_verify_file(ca_file, e);
   if (e)
-    return fail(ec::io, fmt::format("cannot read the certificates of {}: {}", ca_file.empty() ? "the system" : ca_file, e.message()));
+    return fail(ec::io, fmt::format("cannot read the certificates of {}: {}", ca_file.empty() ? "the system" : ca_file,
+                                    e.message()));
   return tls;
 }
 
-std::unique_ptr<transport> make_transport(asio::io_context& context, const server_url& url, std::shared_ptr<asio::ssl::context> tls) {
+std::unique_ptr<transport> make_transport(asio::io_context& context, const server_url& url,
+                                          std::shared_ptr<asio::ssl::context> tls) {
   switch (url.kind) {
-  case server_url::scheme::unix_socket:
-    return std::make_unique<unix_transport>(context, url.path);
-  case server_url::scheme::tcp:
-    return std::make_unique<tcp_transport>(context, url);
-  case server_url::scheme::tls:
-    break;
+  case server_url::scheme::unix_socket: return std::make_unique<unix_transport>(context, url.path);
+  case server_url::scheme::tcp: return std::make_unique<tcp_transport>(context, url);
+  case server_url::scheme::tls: break;
   }
   return std::make_unique<tls_transport>(context, url, std::move(tls));
 }

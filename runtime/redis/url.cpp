@@ -43,11 +43,15 @@ bool whole_number(std::string_view text, Number& out) {
 }
 
 tl::unexpected<error> bad(std::string_view what) {
-  return fail(ec::bad_argument,
-              fmt::format("Redis URL: {}; wanted redis://[user[:password]@]host[:port][/db], rediss://... or unix:///path[?db=N]", what));
+  return fail(
+      ec::bad_argument,
+      fmt::format(
+          "Redis URL: {}; wanted redis://[user[:password]@]host[:port][/db], rediss://... or unix:///path[?db=N]",
+          what));
 }
 
-// Takes "user:password@" off the front of `rest`. The last @ ends it, so that an unencoded @ in a password does no harm.
+// Takes "user:password@" off the front of `rest`. The last @ ends it, so that an unencoded @ in a password does no
+// harm.
 bool take_user(std::string_view& rest, server_url& out) {
   const auto at = rest.rfind('@');
   if (at == std::string_view::npos)
@@ -70,7 +74,8 @@ std::string server_url::text() const {
   if (kind == scheme::unix_socket)
     return database ? fmt::format("unix://{}?db={}", path, database) : fmt::format("unix://{}", path);
   const bool v6 = host.find(':') != std::string::npos;
-  auto out = fmt::format("{}://{}{}{}:{}", kind == scheme::tls ? "rediss" : "redis", v6 ? "[" : "", host, v6 ? "]" : "", port);
+  auto out =
+      fmt::format("{}://{}{}{}:{}", kind == scheme::tls ? "rediss" : "redis", v6 ? "[" : "", host, v6 ? "]" : "", port);
   return database ? fmt::format("{}/{}", out, database) : out;
 }
 

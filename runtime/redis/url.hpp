@@ -26,7 +26,8 @@ struct server_url {
 // Parts are percent-decoded. Errors (ec::bad_argument) say what is wrong and never repeat the user-information part.
 result<server_url> parse_url(std::string_view url);
 
-// The URL of `config` with its username and password put over those in the URL. ec::bad_argument for "embedded", which has no URL yet.
+// The URL of `config` with its username and password put over those in the URL. ec::bad_argument for "embedded", which
+// has no URL yet.
 result<server_url> resolve_url(const redis_config& config);
 
 } // namespace weir::redis

@@ -70,7 +70,7 @@ struct memory_store::impl {
   struct link final : writer_link {
     impl* owner = nullptr;
     bool up = true, holding = false;
-    std::deque<operation> held; // sent, not executed yet
+    std::deque<operation> held;  // sent, not executed yet
     std::vector<operation> lost; // their answers never come; they fail when the link goes down
     std::deque<planned> faults;
     std::function<void(link_state)> changed;
@@ -405,7 +405,8 @@ memory_store::memory_store(options o) : impl_(std::make_unique<impl>()) {
   if (!o.now)
     o.now = [] {
       return static_cast<std::uint64_t>(
-          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count());
     };
   impl_->random.seed(o.seed);
   impl_->run_id = impl_->random_text();
@@ -429,8 +430,8 @@ void memory_store::read_head(partition_key partition, callback<partition_state> 
   impl_->read<partition_state>(std::move(done), [&] { return impl_->head_of(partition); });
 }
 
-void memory_store::load_rows(partition_key partition, table_ref table, std::uint32_t buckets, std::vector<std::string> keys,
-                             callback<std::vector<std::optional<stored_row>>> done) {
+void memory_store::load_rows(partition_key partition, table_ref table, std::uint32_t buckets,
+                             std::vector<std::string> keys, callback<std::vector<std::optional<stored_row>>> done) {
   impl_->read<std::vector<std::optional<stored_row>>>(std::move(done), [&] {
     std::vector<std::optional<stored_row>> out(keys.size());
     if (const auto* t = impl_->find_table(partition, table))
@@ -442,7 +443,8 @@ void memory_store::load_rows(partition_key partition, table_ref table, std::uint
   });
 }
 
-void memory_store::load_bucket(partition_key partition, table_ref table, std::uint32_t bucket, callback<std::vector<stored_row>> done) {
+void memory_store::load_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                               callback<std::vector<stored_row>> done) {
   impl_->read<std::vector<stored_row>>(std::move(done), [&] {
     std::vector<stored_row> out;
     if (const auto* t = impl_->find_table(partition, table))
@@ -453,7 +455,8 @@ void memory_store::load_bucket(partition_key partition, table_ref table, std::ui
   });
 }
 
-void memory_store::count_rows(partition_key partition, table_ref table, std::uint32_t buckets, callback<std::uint64_t> done) {
+void memory_store::count_rows(partition_key partition, table_ref table, std::uint32_t buckets,
+                              callback<std::uint64_t> done) {
   impl_->read<std::uint64_t>(std::move(done), [&] {
     std::uint64_t out = 0;
     if (const auto* t = impl_->find_table(partition, table))
@@ -464,8 +467,8 @@ void memory_store::count_rows(partition_key partition, table_ref table, std::uin
   });
 }
 
-void memory_store::load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most, bool reverse,
-                            callback<std::vector<stored_batch>> done) {
+void memory_store::load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                            bool reverse, callback<std::vector<stored_batch>> done) {
   impl_->read<std::vector<stored_batch>>(std::move(done), [&] {
     std::vector<stored_batch> out;
     if (const auto* t = impl_->find_table(partition, table); t && from <= to) {
@@ -479,15 +482,16 @@ void memory_store::load_log(partition_key partition, table_ref table, version fr
   });
 }
 
-void memory_store::log_heads(partition_key partition, table_ref table, std::uint32_t most, callback<std::vector<batch_head>> done) {
+void memory_store::log_heads(partition_key partition, table_ref table, std::uint32_t most,
+                             callback<std::vector<batch_head>> done) {
   impl_->read<std::vector<batch_head>>(std::move(done), [&] {
     std::vector<batch_head> out;
     if (const auto* t = impl_->find_table(partition, table))
       for (const auto& [id, packed] : t->log) {
         if (out.size() >= most)
           break;
-        auto [oldest, newest] =
-            std::minmax_element(packed.entries.begin(), packed.entries.end(), [](auto& a, auto& b) { return a.time_ms < b.time_ms; });
+        auto [oldest, newest] = std::minmax_element(packed.entries.begin(), packed.entries.end(),
+                                                    [](auto& a, auto& b) { return a.time_ms < b.time_ms; });
         out.push_back({packed.first, packed.entries.size(), oldest->time_ms, newest->time_ms});
       }
     return out;
@@ -533,7 +537,8 @@ void memory_store::meta_once(std::string topology, std::string field, std::strin
   impl_->read<std::string>(std::move(done), [&] { return impl_->metas[topology].emplace(field, value).first->second; });
 }
 
-void memory_store::meta_swap(std::string topology, std::string field, std::string expect, std::string value, callback<bool> done) {
+void memory_store::meta_swap(std::string topology, std::string field, std::string expect, std::string value,
+                             callback<bool> done) {
   impl_->read<bool>(std::move(done), [&] {
     auto& meta = impl_->metas[topology];
     auto at = meta.find(field);

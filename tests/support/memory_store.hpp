@@ -1,6 +1,8 @@
-// The store's port in memory, with the same rules as the scripts in Redis (tests/unit/redis compares the two), and switches for its faults.
+// The store's port in memory, with the same rules as the scripts in Redis (tests/unit/redis compares the two), and
+// switches for its faults.
 //
-// Callbacks run at once in the caller's thread, or by the executor (an actor test posts them as messages). Thread-safe; no callback is called under the lock.
+// Callbacks run at once in the caller's thread, or by the executor (an actor test posts them as messages). Thread-safe;
+// no callback is called under the lock.
 #pragma once
 
 #include "runtime/redis/store.hpp"
@@ -27,8 +29,8 @@ public:
 
   struct options {
     std::size_t writers = 1;
-    clock now;           // default: the system's
-    executor run;        // default: at once
+    clock now;              // default: the system's
+    executor run;           // default: at once
     std::uint64_t seed = 1; // of the random part of stream epochs
     std::size_t change_log_bytes = 4u << 20;
   };
@@ -45,22 +47,27 @@ public:
                  redis::callback<std::vector<std::optional<redis::stored_row>>> done) override;
   void load_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
                    redis::callback<std::vector<redis::stored_row>> done) override;
-  void count_rows(partition_key partition, table_ref table, std::uint32_t buckets, redis::callback<std::uint64_t> done) override;
+  void count_rows(partition_key partition, table_ref table, std::uint32_t buckets,
+                  redis::callback<std::uint64_t> done) override;
   void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most, bool reverse,
                 redis::callback<std::vector<redis::stored_batch>> done) override;
   void log_heads(partition_key partition, table_ref table, std::uint32_t most,
                  redis::callback<std::vector<redis::batch_head>> done) override;
-  void load_changes(partition_key partition, table_ref table, version after, redis::callback<redis::change_log> done) override;
+  void load_changes(partition_key partition, table_ref table, version after,
+                    redis::callback<redis::change_log> done) override;
   void expired(partition_key partition, table_ref table, std::int64_t now_ms, std::uint32_t most,
                redis::callback<std::vector<redis::stored_row>> done) override;
   void load_meta(std::string topology, redis::callback<std::map<std::string, std::string>> done) override;
-  void meta_once(std::string topology, std::string field, std::string value, redis::callback<std::string> done) override;
-  void meta_swap(std::string topology, std::string field, std::string expect, std::string value, redis::callback<bool> done) override;
+  void meta_once(std::string topology, std::string field, std::string value,
+                 redis::callback<std::string> done) override;
+  void meta_swap(std::string topology, std::string field, std::string expect, std::string value,
+                 redis::callback<bool> done) override;
   void examine(redis::callback<std::vector<std::string>> done) override;
   void close() override;
 
   // Faults. The next `count` submits of writer i after `skip` more meet `f`. The link stays down until link_up(i).
-  void inject(std::size_t writer, fault f, std::size_t skip = 0, std::size_t count = 1, ec code = ec::redis_cannot_write);
+  void inject(std::size_t writer, fault f, std::size_t skip = 0, std::size_t count = 1,
+              ec code = ec::redis_cannot_write);
   // The same for the store's own calls (claims, reads); these have no link state.
   void inject_read(fault f, std::size_t skip = 0, std::size_t count = 1, ec code = ec::redis_busy);
   void link_down(std::size_t writer);

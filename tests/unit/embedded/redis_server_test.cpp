@@ -3,8 +3,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <filesystem>
 #include <fcntl.h>
+#include <filesystem>
 #include <functional>
 #include <gtest/gtest.h>
 #include <sys/file.h>
@@ -39,7 +39,9 @@ protected:
     base = pattern;
   }
   void TearDown() override { fs::remove_all(base); }
-  std::size_t entries() { return static_cast<std::size_t>(std::distance(fs::directory_iterator(base), fs::directory_iterator())); }
+  std::size_t entries() {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(base), fs::directory_iterator()));
+  }
   redis_server_options options() { return {.base_directory = base}; }
   std::string base;
 };

@@ -37,9 +37,11 @@ TEST(url, all_three_schemes_with_their_parts) {
 }
 
 TEST(url, a_bad_one_is_refused_without_repeating_the_secret) {
-  for (const char* bad : {"", "embedded", "http://u:hunter2@h", "redis://", "redis://u:hunter2@", "redis://u:hunter2@h:0", "redis://u:hunter2@h:70000",
-                          "redis://u:hunter2@h:x", "redis://u:hunter2@h/x", "redis://u:hunter2%zz@h", "redis://u:hunter2@[::1", "unix://",
-                          "unix://relative", "unix:///x?database=1", "redis://u:hunter2@h/1?x=hunter2", "redis://u:hunter2@h/-1", "redis://h h"}) {
+  for (const char* bad :
+       {"", "embedded", "http://u:hunter2@h", "redis://", "redis://u:hunter2@", "redis://u:hunter2@h:0",
+        "redis://u:hunter2@h:70000", "redis://u:hunter2@h:x", "redis://u:hunter2@h/x", "redis://u:hunter2%zz@h",
+        "redis://u:hunter2@[::1", "unix://", "unix://relative", "unix:///x?database=1",
+        "redis://u:hunter2@h/1?x=hunter2", "redis://u:hunter2@h/-1", "redis://h h"}) {
     auto u = parse_url(bad);
     ASSERT_FALSE(u) << bad;
     EXPECT_EQ(u.error().code, ec::bad_argument);
@@ -85,7 +87,8 @@ TEST(error_reply, each_kind_has_its_code) {
   EXPECT_EQ(classify("NOPERM this user has no permissions").code, ec::redis_refused);
   EXPECT_EQ(classify("MOVED 1 h:1").code, ec::redis_unsuitable);
   EXPECT_EQ(classify("ERR whatever").code, ec::redis_script);
-  EXPECT_EQ(classify("ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed").code, ec::redis_cannot_write);
+  EXPECT_EQ(classify("ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed").code,
+            ec::redis_cannot_write);
 }
 
 TEST(layout, keys_of_rows_spread_and_stay_where_they_are) {

@@ -136,7 +136,8 @@ TEST(connection, the_head_tells_what_was_applied_when_the_answers_are_lost) {
   EXPECT_EQ(next->status, tx_status::applied);
   result<partition_state> claimed;
   ASSERT_TRUE(eventually([&] { return (claimed = c.claim(p, "b")).has_value(); }));
-  EXPECT_FALSE(claimed->server_changed) << "the owner lived through the restart, its chain proves that nothing was lost";
+  EXPECT_FALSE(claimed->server_changed)
+      << "the owner lived through the restart, its chain proves that nothing was lost";
 }
 
 TEST(connection, a_stuck_server_is_given_up_at_the_deadline) {
@@ -344,7 +345,8 @@ TEST(examine, refuses_eviction_and_replicas) {
   EXPECT_EQ(r.error().code, ec::redis_unsuitable) << r.error().message;
   auto claim = d.claim(fresh_partition());
   ASSERT_FALSE(claim);
-  EXPECT_TRUE(claim.error().code == ec::redis_cannot_write || claim.error().code == ec::redis_busy) << claim.error().message;
+  EXPECT_TRUE(claim.error().code == ec::redis_cannot_write || claim.error().code == ec::redis_busy)
+      << claim.error().message;
 }
 
 TEST(examine, a_user_without_config_is_warned_not_refused) {
@@ -381,9 +383,10 @@ protected:
     run("openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem");
     port = free_port();
     try {
-      redis = std::make_unique<server>(std::vector<std::string>{fmt::format("tls-port {}", port), "bind 127.0.0.1",
-                                                                "tls-cert-file " + directory + "/cert.pem", "tls-key-file " + directory + "/key.pem",
-                                                                "tls-ca-cert-file " + directory + "/ca.pem", "tls-auth-clients no"});
+      redis = std::make_unique<server>(
+          std::vector<std::string>{fmt::format("tls-port {}", port), "bind 127.0.0.1",
+                                   "tls-cert-file " + directory + "/cert.pem", "tls-key-file " + directory + "/key.pem",
+                                   "tls-ca-cert-file " + directory + "/ca.pem", "tls-auth-clients no"});
     } catch (const std::exception& e) {
       GTEST_SKIP() << "this redis-server has no TLS: " << e.what();
     }
@@ -394,7 +397,8 @@ protected:
     ::rmdir(directory.c_str());
   }
   void make_authority(const std::string& name) {
-    run(fmt::format("openssl req -x509 -newkey rsa:2048 -nodes -keyout {0}.key -out {0}.pem -days 2 -subj /CN={0}", name));
+    run(fmt::format("openssl req -x509 -newkey rsa:2048 -nodes -keyout {0}.key -out {0}.pem -days 2 -subj /CN={0}",
+                    name));
   }
   void run(const std::string& command) {
     ASSERT_EQ(std::system(fmt::format("cd {} && {} >/dev/null 2>&1", directory, command).c_str()), 0) << command;

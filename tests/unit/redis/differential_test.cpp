@@ -1,7 +1,7 @@
 // The store in memory (which the actors' tests stand on) answers as the scripts in Redis do, over random operations.
 //
-// Clocks are taken out of the comparison by hints far in the future: versions are then the same on both sides. Epochs come from two clocks;
-// they are compared by the claim that made them.
+// Clocks are taken out of the comparison by hints far in the future: versions are then the same on both sides. Epochs
+// come from two clocks; they are compared by the claim that made them.
 #include "tests/support/memory_store.hpp"
 #include "tests/unit/redis/fixture.hpp"
 
@@ -100,7 +100,8 @@ private:
   }
 
   void claim(side& s) {
-    claim_request q{s.key, chance(50) ? "a" : "b", static_cast<std::int32_t>(below(5)) - 1, version{base + below(1u << 20)}};
+    claim_request q{s.key, chance(50) ? "a" : "b", static_cast<std::int32_t>(below(5)) - 1,
+                    version{base + below(1u << 20)}};
     auto [a, b] = both<partition_state>([&](store& st, auto done) { st.claim(q, done); });
     if (!a || !b) {
       ++refused_claims;
@@ -118,7 +119,9 @@ private:
     return static_cast<std::size_t>(made - s.epochs.begin());
   }
 
-  partition_state memory_head(side& s) { return *answer_of<partition_state>([&](auto done) { memory_.read_head(s.key, done); }); }
+  partition_state memory_head(side& s) {
+    return *answer_of<partition_state>([&](auto done) { memory_.read_head(s.key, done); });
+  }
 
   table_write random_write(side& s) {
     if (chance(35)) { // a log
@@ -131,7 +134,8 @@ private:
         w = append("l", values, static_cast<std::int64_t>(below(5000)));
       }
       if (chance(30)) {
-        auto heads = answer_of<std::vector<batch_head>>([&](auto done) { memory_.log_heads(s.key, {"l", 1}, 1000, done); });
+        auto heads =
+            answer_of<std::vector<batch_head>>([&](auto done) { memory_.log_heads(s.key, {"l", 1}, 1000, done); });
         if (!heads->empty()) {
           const auto upto = below(heads->size()) + 1;
           for (std::size_t i = 0; i < upto; ++i)
@@ -153,7 +157,10 @@ private:
     if (expiry)
       w.expire_up_to_ms = static_cast<std::int64_t>(below(6000));
     for (const auto& k : keys) {
-      row_change row{k, nullptr, {static_cast<std::int64_t>(below(5000)), partition_id{3}, offset{static_cast<std::int64_t>(below(100))}}};
+      row_change row{
+          k,
+          nullptr,
+          {static_cast<std::int64_t>(below(5000)), partition_id{3}, offset{static_cast<std::int64_t>(below(100))}}};
       if (!expiry && chance(70))
         row.value = std::make_shared<const std::string>(fmt::format("{{\"r\":{}}}", below(1000)));
       w.changes->rows.push_back(std::move(row));
@@ -257,7 +264,8 @@ private:
       std::vector<std::string> keys;
       for (auto n = below(20); n > 0; --n)
         keys.push_back(key());
-      auto [a, b] = both<std::vector<std::optional<stored_row>>>([&](store& st, auto done) { st.load_rows(s.key, table, 4, keys, done); });
+      auto [a, b] = both<std::vector<std::optional<stored_row>>>(
+          [&](store& st, auto done) { st.load_rows(s.key, table, 4, keys, done); });
       ASSERT_EQ(a->size(), b->size());
       for (std::size_t i = 0; i < a->size(); ++i) {
         ASSERT_EQ((*a)[i].has_value(), (*b)[i].has_value());
@@ -269,7 +277,8 @@ private:
     }
     case 1: {
       const auto bucket = static_cast<std::uint32_t>(below(4));
-      auto [a, b] = both<std::vector<stored_row>>([&](store& st, auto done) { st.load_bucket(s.key, table, bucket, done); });
+      auto [a, b] =
+          both<std::vector<stored_row>>([&](store& st, auto done) { st.load_bucket(s.key, table, bucket, done); });
       EXPECT_EQ(flat(*a), flat(*b));
       break;
     }
@@ -281,8 +290,9 @@ private:
     case 3: {
       const bool reverse = chance(50);
       const auto most = static_cast<std::uint32_t>(below(20) + 1);
-      auto [a, b] = both<std::vector<stored_batch>>(
-          [&](store& st, auto done) { st.load_log(s.key, {"l", 1}, version{base + 5000}, version{1ull << 53}, most, reverse, done); });
+      auto [a, b] = both<std::vector<stored_batch>>([&](store& st, auto done) {
+        st.load_log(s.key, {"l", 1}, version{base + 5000}, version{1ull << 53}, most, reverse, done);
+      });
       ASSERT_EQ(a->size(), b->size());
       for (std::size_t i = 0; i < a->size(); ++i) {
         EXPECT_EQ((*a)[i].first, (*b)[i].first);
@@ -296,7 +306,8 @@ private:
     }
     case 4: {
       const auto most = static_cast<std::uint32_t>(below(40) + 1);
-      auto [a, b] = both<std::vector<batch_head>>([&](store& st, auto done) { st.log_heads(s.key, {"l", 1}, most, done); });
+      auto [a, b] =
+          both<std::vector<batch_head>>([&](store& st, auto done) { st.log_heads(s.key, {"l", 1}, most, done); });
       ASSERT_EQ(a->size(), b->size());
       for (std::size_t i = 0; i < a->size(); ++i) {
         EXPECT_EQ((*a)[i].first, (*b)[i].first);
@@ -323,20 +334,25 @@ private:
     }
     case 6: {
       const auto now = static_cast<std::int64_t>(below(6000));
-      auto [a, b] = both<std::vector<stored_row>>([&](store& st, auto done) { st.expired(s.key, table, now, 100, done); });
+      auto [a, b] =
+          both<std::vector<stored_row>>([&](store& st, auto done) { st.expired(s.key, table, now, 100, done); });
       EXPECT_EQ(flat(*a), flat(*b));
       break;
     }
     default: {
-      const auto field = "f" + std::to_string(below(3)), value = std::to_string(below(3)), expect = chance(30) ? "" : std::to_string(below(3));
+      const auto field = "f" + std::to_string(below(3)), value = std::to_string(below(3)),
+                 expect = chance(30) ? "" : std::to_string(below(3));
       if (chance(50)) {
-        auto [a, b] = both<std::string>([&](store& st, auto done) { st.meta_once(s.key.topology, field, value, done); });
+        auto [a, b] =
+            both<std::string>([&](store& st, auto done) { st.meta_once(s.key.topology, field, value, done); });
         EXPECT_EQ(*a, *b);
       } else {
-        auto [a, b] = both<bool>([&](store& st, auto done) { st.meta_swap(s.key.topology, field, expect, value, done); });
+        auto [a, b] =
+            both<bool>([&](store& st, auto done) { st.meta_swap(s.key.topology, field, expect, value, done); });
         EXPECT_EQ(*a, *b);
       }
-      auto [a, b] = both<std::map<std::string, std::string>>([&](store& st, auto done) { st.load_meta(s.key.topology, done); });
+      auto [a, b] =
+          both<std::map<std::string, std::string>>([&](store& st, auto done) { st.load_meta(s.key.topology, done); });
       EXPECT_EQ(*a, *b);
     }
     }

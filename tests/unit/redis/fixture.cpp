@@ -62,7 +62,8 @@ std::string server::command(const std::vector<std::string>& arguments) {
     sizes.push_back(a.size());
   }
   std::unique_ptr<redisReply, void (*)(void*)> r(
-      static_cast<redisReply*>(redisCommandArgv(c.get(), static_cast<int>(texts.size()), texts.data(), sizes.data())), &freeReplyObject);
+      static_cast<redisReply*>(redisCommandArgv(c.get(), static_cast<int>(texts.size()), texts.data(), sizes.data())),
+      &freeReplyObject);
   return text_of(r.get());
 }
 
@@ -91,7 +92,8 @@ result<tx_result> client::submit(transaction tx, std::size_t writer) {
   return answer_of<tx_result>([&](auto done) { store_->writer(writer).submit(shared, done); });
 }
 
-result<partition_state> client::claim(const partition_key& p, std::string owner, std::int32_t generation, version hint) {
+result<partition_state> client::claim(const partition_key& p, std::string owner, std::int32_t generation,
+                                      version hint) {
   return answer_of<partition_state>([&](auto done) { store_->claim({p, owner, generation, hint}, done); });
 }
 
@@ -109,14 +111,17 @@ partition_key fresh_partition() {
   return {"t" + std::to_string(++n), "s", partition_id{3}};
 }
 
-table_write put_rows(const std::string& table, std::vector<std::pair<std::string, std::string>> rows, std::uint32_t buckets) {
+table_write put_rows(const std::string& table, std::vector<std::pair<std::string, std::string>> rows,
+                     std::uint32_t buckets) {
   table_write w;
   w.table = {table, 1};
   w.buckets = buckets;
   w.changes = std::make_shared<change_set>();
   std::int64_t n = 0;
   for (auto& [key, value] : rows)
-    w.changes->rows.push_back({key, std::make_shared<const std::string>(value), {1000 + n, partition_id{3}, offset{n}}}), ++n;
+    w.changes->rows.push_back(
+        {key, std::make_shared<const std::string>(value), {1000 + n, partition_id{3}, offset{n}}}),
+        ++n;
   return w;
 }
 

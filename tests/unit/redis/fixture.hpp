@@ -59,7 +59,8 @@ public:
   void await_up();
 
   result<tx_result> submit(transaction tx, std::size_t writer = 0);
-  result<partition_state> claim(const partition_key& p, std::string owner = "a", std::int32_t generation = -1, version hint = {});
+  result<partition_state> claim(const partition_key& p, std::string owner = "a", std::int32_t generation = -1,
+                                version hint = {});
   result<partition_state> head(const partition_key& p);
 
 private:
@@ -71,14 +72,16 @@ private:
 server& shared_server();
 partition_key fresh_partition();
 
-table_write put_rows(const std::string& table, std::vector<std::pair<std::string, std::string>> rows, std::uint32_t buckets = 4);
+table_write put_rows(const std::string& table, std::vector<std::pair<std::string, std::string>> rows,
+                     std::uint32_t buckets = 4);
 table_write remove_rows(const std::string& table, std::vector<std::string> keys, std::uint32_t buckets = 4);
 table_write append(const std::string& table, std::vector<std::string> values, std::int64_t time_ms = 1000);
 
 // The owner of a partition, as far as a test needs one: fills the chain.
 class owner {
 public:
-  owner(partition_key p, const partition_state& head) : partition_(std::move(p)), epoch_(head.epoch), tail_(head.batch) {}
+  owner(partition_key p, const partition_state& head)
+      : partition_(std::move(p)), epoch_(head.epoch), tail_(head.batch) {}
   transaction next(std::vector<table_write> tables = {}, std::vector<position_move> moves = {});
 
 private:

@@ -15,9 +15,12 @@ protected:
     store.writer(0).on_state([this](link_state s) { states.push_back(s); });
   }
   void submit(transaction tx) {
-    store.writer(0).submit(std::make_shared<const transaction>(std::move(tx)), [this](result<tx_result> r) { got.push_back(std::move(r)); });
+    store.writer(0).submit(std::make_shared<const transaction>(std::move(tx)),
+                           [this](result<tx_result> r) { got.push_back(std::move(r)); });
   }
-  partition_state head() { return *answer_of<partition_state>([&](auto done) { store.read_head(p, done); }); }
+  partition_state head() {
+    return *answer_of<partition_state>([&](auto done) { store.read_head(p, done); });
+  }
 
   memory_store store;
   partition_key p{"t", "s", partition_id{0}};

@@ -124,7 +124,8 @@ TEST_F(script, a_claim_by_another_owner_on_another_server_renews_the_stream) {
   ASSERT_TRUE(same);
   EXPECT_FALSE(same->server_changed) << "the owner itself knows what it lost";
   EXPECT_EQ(same->stream, first_head.stream);
-  EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another") << "and until it wrote, the next owner must see it too";
+  EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another")
+      << "and until it wrote, the next owner must see it too";
   auto other = c().claim(p, "b");
   ASSERT_TRUE(other);
   EXPECT_TRUE(other->server_changed);
@@ -203,7 +204,8 @@ TEST_F(script, a_transaction_that_follows_another_one_is_a_mismatch) {
 TEST_F(script, every_position_is_compared) {
   applied(me.next({}, {{{"a", 1}, no_position, offset{10}}, {{"b", 1}, no_position, offset{20}}}));
   auto before = head();
-  auto r = c().submit(me.next({put_rows("a", {{"k", "1"}})}, {{{"a", 1}, offset{10}, offset{11}}, {{"b", 1}, offset{19}, offset{21}}}));
+  auto r = c().submit(
+      me.next({put_rows("a", {{"k", "1"}})}, {{{"a", 1}, offset{10}, offset{11}}, {{"b", 1}, offset{19}, offset{21}}}));
   ASSERT_TRUE(r);
   EXPECT_EQ(r->status, tx_status::mismatch);
   EXPECT_EQ(value_of("a", "k"), "(none)");
@@ -275,7 +277,8 @@ TEST_F(script, a_log_reserves_a_version_for_each_record_and_packs_them_in_one_en
   auto two = applied(me.next({append("l", {"4"}, 5000)}));
   EXPECT_GT(two.first, one.last);
   EXPECT_EQ(redis().command({"XLEN", key(":l:l@1")}), "2");
-  auto r = answer_of<std::vector<stored_batch>>([&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 100, false, done); });
+  auto r = answer_of<std::vector<stored_batch>>(
+      [&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 100, false, done); });
   ASSERT_TRUE(r);
   ASSERT_EQ(r->size(), 2u);
   EXPECT_EQ((*r)[0].first, one.first);
@@ -283,7 +286,8 @@ TEST_F(script, a_log_reserves_a_version_for_each_record_and_packs_them_in_one_en
   EXPECT_EQ(*(*r)[0].entries[1].value, "{\"a\":2}");
   EXPECT_EQ((*r)[0].entries[1].time_ms, 1001);
   EXPECT_EQ((*r)[0].entries[1].at, offset{1});
-  auto newest = answer_of<std::vector<stored_batch>>([&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 1, true, done); });
+  auto newest = answer_of<std::vector<stored_batch>>(
+      [&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 1, true, done); });
   ASSERT_TRUE(newest);
   ASSERT_EQ(newest->size(), 1u);
   EXPECT_EQ((*newest)[0].first, two.first);
@@ -312,7 +316,8 @@ TEST_F(script, a_trim_drops_whole_entries_and_keeps_the_count) {
 
 TEST_F(script, a_line_end_between_the_tokens_of_a_log_record_does_not_split_it) {
   applied(me.next({append("l", {"{\n\"a\":\n1}", "2"})}));
-  auto r = answer_of<std::vector<stored_batch>>([&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 9, false, done); });
+  auto r = answer_of<std::vector<stored_batch>>(
+      [&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 9, false, done); });
   ASSERT_TRUE(r);
   ASSERT_EQ((*r)[0].entries.size(), 2u);
   EXPECT_EQ(*(*r)[0].entries[0].value, "{ \"a\": 1}");
@@ -456,7 +461,8 @@ TEST_F(script, a_key_of_the_wrong_type_stops_it_before_the_first_write) {
     auto before = head();
     auto m = put_rows("m", {{"k", "1"}}, 1);
     m.ttl_ms = 5;
-    auto tx = me.next({put_rows("first", {{"k", "1"}}, 1), append("l", {"1"}), m}, {{{"m", 1}, before.tables["m@1"].next, offset{8}}});
+    auto tx = me.next({put_rows("first", {{"k", "1"}}, 1), append("l", {"1"}), m},
+                      {{{"m", 1}, before.tables["m@1"].next, offset{8}}});
     auto r = c().submit(tx);
     ASSERT_FALSE(r) << wrong;
     EXPECT_EQ(r.error().code, ec::redis_script);
@@ -501,8 +507,12 @@ TEST_F(script, a_full_redis_refuses_the_whole_transaction) {
 
 TEST_F(script, meta_fields_are_set_once_and_swapped_only_from_the_expected) {
   const auto topology = p.topology;
-  const auto once = [&](const char* v) { return *answer_of<std::string>([&](auto done) { c()->meta_once(topology, "f", v, done); }); };
-  const auto swap = [&](const char* e, const char* v) { return *answer_of<bool>([&](auto done) { c()->meta_swap(topology, "f", e, v, done); }); };
+  const auto once = [&](const char* v) {
+    return *answer_of<std::string>([&](auto done) { c()->meta_once(topology, "f", v, done); });
+  };
+  const auto swap = [&](const char* e, const char* v) {
+    return *answer_of<bool>([&](auto done) { c()->meta_swap(topology, "f", e, v, done); });
+  };
   EXPECT_EQ(once("1"), "1");
   EXPECT_EQ(once("2"), "1");
   EXPECT_FALSE(swap("2", "3"));
