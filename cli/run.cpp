@@ -230,67 +230,69 @@ int run_topology(topology topo, const run_options& options, const companion_fact
     node->partition_counts[name] = 0;
 
   int code = exit_ok;
-  {
-    caf::actor_system_config config;
-    // One queue with a condition variable: faster at our rates than work stealing, and idle when there is nothing to do.
-    config.set("scheduler.policy", caf::atom("sharing"));
-    config.set("scheduler.max-threads", std::max<std::size_t>(cores, 2));
-    config.set("scheduler.max-throughput", std::size_t{300});
-    caf::actor_system system{config};
-    actors::node_config settings;
-    settings.node = node;
-    settings.reactors = reactor_pointers;
-    settings.assets = http::dashboard_assets();
-    settings.on_end = [&box](int) { box.ended(); };
-    auto running = actors::start_node(system, std::move(settings));
-    if (!running) {
-      fmt::print(stderr, "weir: {}\n", running.error().message);
-      std::_Exit(exit_os); // the publishers that were spawned have nothing to save
-    }
-    const auto url = page_url(node->topo.http, running->server->port());
-    log::info("node", "listening", {{"url", url}, {"topology", node->topo.name}});
-
-    const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    std::unique_ptr<companion> beside;
-    bool ready = false, stopping = false;
-    while (!box.has_ended()) {
-      pollfd fds[] = {{signal_fd, POLLIN, 0}, {box.fd(), POLLIN, 0}};
-      ::poll(fds, 2, ready ? -1 : 10);
-      box.drain();
-      signalfd_siginfo info;
-      if (::read(signal_fd, &info, sizeof info) == sizeof info) {
-        if (stopping)
-          std::_Exit(128 + static_cast<int>(info.ssi_signo)); // the second one ends at once
-        stopping = true;
-        beside.reset();
-        caf::anon_send(running->actor, actors::stop_work{});
-      }
-      if (const auto [why_code, why] = box.given_up(); why_code != 0 && !stopping) {
-        log::error("node", "gives up", {{"reason", why}});
-        fmt::print(stderr, "weir: {}\n", why);
-        code = why_code;
-        stopping = true;
-        beside.reset();
-        caf::anon_send(running->actor, actors::stop_work{});
-      }
-      if (!ready && !stopping && board.waits().empty()) {
-        ready = true;
-        log::info("node", "ready", {{"after_ms", std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - started).count()}});
-        if (with) {
-          fmt::print("weir {}: open {}\n", WEIR_VERSION, url);
-          std::fflush(stdout);
-          beside = with(kafka_settings);
-        }
-      }
-    }
-    ::close(signal_fd);
-    running->server->close(2'000);
+  caf::actor_system_config config;
+  // One queue with a condition variable: faster at our rates than work stealing, and idle when there is nothing to do.
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("scheduler.max-threads", std::max<std::size_t>(cores, 2));
+  config.set("scheduler.max-throughput", std::size_t{300});
+  auto system = std::make_unique<caf::actor_system>(config);
+  actors::node_config settings;
+  settings.node = node;
+  settings.reactors = reactor_pointers;
+  settings.assets = http::dashboard_assets();
+  settings.on_end = [&box](int) { box.ended(); };
+  auto running = actors::start_node(*system, std::move(settings));
+  if (!running) {
+    fmt::print(stderr, "weir: {}\n", running.error().message);
+    std::_Exit(exit_os); // the publishers that were spawned have nothing to save
   }
+  const auto url = page_url(node->topo.http, running->server->port());
+  log::info("node", "listening", {{"url", url}, {"topology", node->topo.name}});
+
+  const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  std::unique_ptr<companion> beside;
+  bool ready = false, stopping = false;
+  while (!box.has_ended()) {
+    pollfd fds[] = {{signal_fd, POLLIN, 0}, {box.fd(), POLLIN, 0}};
+    ::poll(fds, 2, ready ? -1 : 10);
+    box.drain();
+    signalfd_siginfo info;
+    if (::read(signal_fd, &info, sizeof info) == sizeof info) {
+      if (stopping)
+        std::_Exit(128 + static_cast<int>(info.ssi_signo)); // the second one ends at once
+      stopping = true;
+      beside.reset();
+      caf::anon_send(running->actor, actors::stop_work{});
+    }
+    if (const auto [why_code, why] = box.given_up(); why_code != 0 && !stopping) {
+      log::error("node", "gives up", {{"reason", why}});
+      fmt::print(stderr, "weir: {}\n", why);
+      code = why_code;
+      stopping = true;
+      beside.reset();
+      caf::anon_send(running->actor, actors::stop_work{});
+    }
+    if (!ready && !stopping && board.waits().empty()) {
+      ready = true;
+      log::info("node", "ready", {{"after_ms", std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - started).count()}});
+      if (with) {
+        fmt::print("weir {}: open {}\n", WEIR_VERSION, url);
+        std::fflush(stdout);
+        beside = with(kafka_settings);
+      }
+    }
+  }
+  ::close(signal_fd);
+  running->server->close(2'000);
+  running.value() = {};
   if (producer)
     producer->flush(2s);
   (*store)->close();
   for (auto& r : reactors)
     r->stop();
+  producer.reset();
+  // Last: threads that ever sent a message hold CAF's logger until they end, and the system waits for that.
+  system.reset();
   return code;
 }
 
