@@ -130,7 +130,7 @@ struct publisher_state {
     take(); // what was put before the load came belongs before it
     std::vector<table::partition_load> loads;
     loads.push_back(*m.part);
-    channel->load(std::move(loads), now_ms());
+    channel->load(std::move(loads), config.node->wall_ms());
     load();
     round();
     if (channel->ready())
@@ -153,7 +153,7 @@ struct publisher_state {
     }
     if (newest > 0 && live > 0)
       freshness.observe(static_cast<double>(std::max<std::int64_t>(config.node->wall_ms() - newest, 0)) / 1000);
-    channel->apply(content.changes, now_ms());
+    channel->apply(content.changes, config.node->wall_ms());
   }
 
   // Everything that changed since the last round becomes frames, made once and shared by all who are live.
@@ -392,7 +392,7 @@ struct publisher_state {
     }
     if (!channel)
       return;
-    channel->tick(now);
+    channel->tick(config.node->wall_ms());
     load();
     round();
     rows_gauge.set(static_cast<double>(channel->count()));

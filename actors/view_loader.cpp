@@ -120,8 +120,12 @@ private:
     store_.read_head(partition_, [self = shared_from_this()](result<redis::partition_state> head) {
       if (!head)
         return self->done_(tl::unexpected(head.error()));
-      if (head->stream == self->got_.epoch)
+      if (head->stream == self->got_.epoch) {
+        if (self->table_.kind != table_kind::log)
+          if (const auto state = head->tables.find(self->ref_.text()); state != head->tables.end())
+            self->got_.settled = state->second.changed;
         return self->done_(std::move(self->got_));
+      }
       if (--self->limits_.tries <= 0)
         return self->done_(fail(ec::redis_busy, fmt::format("{} changes its epoch while it is read", self->partition_.prefix())));
       self->begin();
