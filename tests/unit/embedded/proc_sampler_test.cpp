@@ -159,8 +159,9 @@ TEST(proc_sampler, reads_this_machine) {
   const auto got = sampler.sample();
   EXPECT_FALSE(got.empty());
   for (const auto& r : got) {
-    if (r.value)
+    if (r.value) {
       EXPECT_TRUE(json::accept(*r.value)) << *r.value;
+    }
   }
 }
 

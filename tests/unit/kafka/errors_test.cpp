@@ -24,8 +24,9 @@ TEST(errors, every_code_of_the_linked_librdkafka_is_some_failure) {
   rd_kafka_get_err_descs(&list, &count);
   ASSERT_GT(count, 100u);
   for (std::size_t i = 0; i < count; ++i) {
-    if (list[i].desc && list[i].code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (list[i].desc && list[i].code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       EXPECT_NE(classify(list[i].code), ec::none) << list[i].name;
+    }
   }
 }
 
