@@ -9,7 +9,8 @@ namespace {
 
 using simdjson::dom::element;
 
-// Readers of one member: false if it has the wrong type or is out of bounds. A null stands for a member that is not there.
+// Readers of one member: false if it has the wrong type or is out of bounds. A null stands for a member that is not
+// there.
 bool read(const element& from, std::string& to, std::size_t most) {
   std::string_view text;
   if (from.is_null())
@@ -105,12 +106,18 @@ bool read_channel(const element& from, std::string& to, bool needed, const comma
 }
 
 constexpr std::pair<std::string_view, command_kind> methods[] = {
-    {"connect", command_kind::connect},   {"subscribe", command_kind::subscribe},
-    {"unsubscribe", command_kind::unsubscribe}, {"publish", command_kind::publish},
-    {"presence", command_kind::presence}, {"presence_stats", command_kind::presence_stats},
-    {"history", command_kind::history},   {"ping", command_kind::ping},
-    {"send", command_kind::send},         {"rpc", command_kind::rpc},
-    {"refresh", command_kind::refresh},   {"sub_refresh", command_kind::sub_refresh},
+    {"connect", command_kind::connect},
+    {"subscribe", command_kind::subscribe},
+    {"unsubscribe", command_kind::unsubscribe},
+    {"publish", command_kind::publish},
+    {"presence", command_kind::presence},
+    {"presence_stats", command_kind::presence_stats},
+    {"history", command_kind::history},
+    {"ping", command_kind::ping},
+    {"send", command_kind::send},
+    {"rpc", command_kind::rpc},
+    {"refresh", command_kind::refresh},
+    {"sub_refresh", command_kind::sub_refresh},
 };
 
 // Empty: the command is good.
@@ -126,7 +133,8 @@ std::string_view read_command(const element& root, client_command& to, const com
         return "an id has to be a number of 32 bits";
       continue;
     }
-    const auto* method = std::find_if(std::begin(methods), std::end(methods), [&n = name](const auto& m) { return m.first == n; });
+    const auto* method =
+        std::find_if(std::begin(methods), std::end(methods), [&n = name](const auto& m) { return m.first == n; });
     if (method == std::end(methods) || value.is_null())
       continue;
     if (named)
@@ -174,7 +182,8 @@ parsed_commands parse_commands(std::string_view text, const command_limits& limi
     }
     // Grown here, since a parser that grows by itself falls back to its own depth.
     if (line.size() + simdjson::SIMDJSON_PADDING > parser.capacity() || parser.max_depth() != limits.depth)
-      if (parser.allocate(std::max<std::size_t>(line.size() + simdjson::SIMDJSON_PADDING, 16 << 10), limits.depth) != simdjson::SUCCESS) {
+      if (parser.allocate(std::max<std::size_t>(line.size() + simdjson::SIMDJSON_PADDING, 16 << 10), limits.depth) !=
+          simdjson::SUCCESS) {
         out.problem = "message too large";
         return out;
       }

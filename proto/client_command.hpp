@@ -11,7 +11,18 @@ namespace weir {
 
 enum class command_kind : std::uint8_t {
   pong, // {}
-  connect, subscribe, unsubscribe, publish, presence, presence_stats, history, ping, send, rpc, refresh, sub_refresh,
+  connect,
+  subscribe,
+  unsubscribe,
+  publish,
+  presence,
+  presence_stats,
+  history,
+  ping,
+  send,
+  rpc,
+  refresh,
+  sub_refresh,
   unknown, // an id and no method that is known
 };
 
@@ -22,13 +33,13 @@ struct connect_command {
 
 struct subscribe_command {
   std::string channel;
-  std::uint32_t type = 0; // 0 stream, 1 map; others are not spoken
+  std::uint32_t type = 0;  // 0 stream, 1 map; others are not spoken
   std::uint32_t phase = 0; // map: 2 state, 1 catch-up, 0 live
   std::uint32_t limit = 0;
   std::uint32_t flag = 0; // 1: short channel ids offered; 2: reject a recovery that fails
   std::uint64_t offset = 0;
   bool recover = false;
-  bool has_tags_filter = false; // `tf`
+  bool has_tags_filter = false;                     // `tf`
   bool wants_where = false, wants_max_rate = false; // members of `data`
   std::string cursor, epoch, token;
   std::string data; // raw JSON; empty: none
@@ -51,7 +62,8 @@ struct command_limits {
 
 struct parsed_commands {
   std::vector<client_command> commands;
-  std::string_view problem; // not empty: the message is a bad request from there on (static text); `commands` holds what came before
+  std::string_view
+      problem; // not empty: the message is a bad request from there on (static text); `commands` holds what came before
 };
 
 // Any thread. Unknown members are ignored; known ones of the wrong type are a problem.

@@ -36,7 +36,8 @@ std::string error_reply(std::uint32_t id, int code, std::string_view message, bo
   return out += "}}";
 }
 
-std::string connect_reply(std::uint32_t id, std::string_view client, std::string_view version, std::uint32_t ping_seconds) {
+std::string connect_reply(std::uint32_t id, std::string_view client, std::string_view version,
+                          std::uint32_t ping_seconds) {
   std::string out = "{\"id\":" + std::to_string(id) + ",\"connect\":{\"client\":";
   append_json_string(out, client);
   out += ",\"version\":";

@@ -9,15 +9,17 @@ namespace weir {
 
 // Error codes in replies.
 namespace client_error {
-inline constexpr int internal = 100, unauthorized = 101, unknown_channel = 102, permission_denied = 103, method_not_found = 104,
-                     already_subscribed = 105, limit_exceeded = 106, bad_request = 107, token_expired = 109, too_many_requests = 111,
-                     unrecoverable = 112;
+inline constexpr int internal = 100, unauthorized = 101, unknown_channel = 102, permission_denied = 103,
+                     method_not_found = 104, already_subscribed = 105, limit_exceeded = 106, bad_request = 107,
+                     token_expired = 109, too_many_requests = 111, unrecoverable = 112;
 }
 
-// Close codes of the WebSocket. 3000-3499 and 4000-4499: the client connects again; 3500-3999 and 4500-4999: it does not.
+// Close codes of the WebSocket. 3000-3499 and 4000-4499: the client connects again; 3500-3999 and 4500-4999: it does
+// not.
 namespace client_close {
-inline constexpr std::uint16_t shutdown = 3001, expired = 3005, slow = 3008, no_pong = 3012, invalid_token = 3500, bad_request = 3501,
-                               stale = 3502, connection_limit = 3504, channel_limit = 3505, permission_denied = 3507;
+inline constexpr std::uint16_t shutdown = 3001, expired = 3005, slow = 3008, no_pong = 3012, invalid_token = 3500,
+                               bad_request = 3501, stale = 3502, connection_limit = 3504, channel_limit = 3505,
+                               permission_denied = 3507;
 }
 
 // Unsubscribe codes: from 2500 on the client subscribes again by itself.
@@ -29,7 +31,8 @@ inline constexpr std::uint32_t insufficient_state = 2500;
 void append_json_string(std::string& out, std::string_view text);
 
 std::string error_reply(std::uint32_t id, int code, std::string_view message, bool temporary = false);
-std::string connect_reply(std::uint32_t id, std::string_view client, std::string_view version, std::uint32_t ping_seconds);
+std::string connect_reply(std::uint32_t id, std::string_view client, std::string_view version,
+                          std::uint32_t ping_seconds);
 // `body` is the JSON object for `subscribe`.
 std::string subscribe_reply_text(std::uint32_t id, std::string_view body);
 // {"id":N,"<method>":{}}

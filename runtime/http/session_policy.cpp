@@ -7,10 +7,11 @@
 
 namespace weir::http {
 
-session_policy::session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables,
-                               session_output& output, session_publishers& publishers, session_limits limits, std::int64_t now_ms)
-    : client_(std::move(client)), server_version_(std::move(server_version)), tables_(std::move(tables)), output_(output),
-      publishers_(publishers), limits_(limits), opened_ms_(now_ms) {}
+session_policy::session_policy(std::string client, std::string server_version,
+                               std::shared_ptr<const table_directory> tables, session_output& output,
+                               session_publishers& publishers, session_limits limits, std::int64_t now_ms)
+    : client_(std::move(client)), server_version_(std::move(server_version)), tables_(std::move(tables)),
+      output_(output), publishers_(publishers), limits_(limits), opened_ms_(now_ms) {}
 
 session_policy::subscription* session_policy::find(std::string_view table) {
   for (auto& s : subscriptions_)
@@ -60,7 +61,9 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
   case command_kind::rpc:
   case command_kind::refresh:
   case command_kind::sub_refresh:
-  case command_kind::unknown: output_.reply(error_reply(command.id, client_error::method_not_found, "method not found")); return;
+  case command_kind::unknown:
+    output_.reply(error_reply(command.id, client_error::method_not_found, "method not found"));
+    return;
   }
 }
 
@@ -165,7 +168,8 @@ void session_policy::resubscribe(subscription& s) {
 
 // --- publishers
 
-void session_policy::on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply, std::int64_t now_ms) {
+void session_policy::on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply,
+                                   std::int64_t now_ms) {
   auto* s = find(table);
   if (!s || s->generation != generation || s->is != stage::asking)
     return;
@@ -198,8 +202,8 @@ void session_policy::on_fan_out(const std::string& table, const table::fan_out& 
   }
 }
 
-void session_policy::on_caught_up(const std::string& table, std::uint32_t generation, const table::catch_up_reply& reply,
-                                  std::int64_t now_ms) {
+void session_policy::on_caught_up(const std::string& table, std::uint32_t generation,
+                                  const table::catch_up_reply& reply, std::int64_t now_ms) {
   if (asked_ != generation)
     return; // ended, or asked once more since
   asked_ = 0;

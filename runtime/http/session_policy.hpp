@@ -1,9 +1,10 @@
-// One client's side of the client protocol: what it may do, what it subscribes to, where each subscription stands. No I/O, no actor; all calls
-// on the connection's reactor. A slow client costs a cursor, not a queue: a frame that the socket refuses marks its subscription as lagging, and
-// when the socket can write again the publisher is asked for what changed since (one such request at a time, subscriptions in turns).
+// One client's side of the client protocol: what it may do, what it subscribes to, where each subscription stands. No
+// I/O, no actor; all calls on the connection's reactor. A slow client costs a cursor, not a queue: a frame that the
+// socket refuses marks its subscription as lagging, and when the socket can write again the publisher is asked for what
+// changed since (one such request at a time, subscriptions in turns).
 //
-// Messages from a publisher have to come in the order in which it made them. Each subscription has a generation: what belongs to one that ended
-// is ignored.
+// Messages from a publisher have to come in the order in which it made them. Each subscription has a generation: what
+// belongs to one that ended is ignored.
 #pragma once
 
 #include "proto/client_command.hpp"
@@ -28,36 +29,37 @@ using table_directory = std::map<std::string, table_kind, std::less<>>;
 class session_output {
 public:
   virtual ~session_output() = default;
-  virtual void reply(std::string text) = 0;          // never refused, never overtakes an accepted push
-  virtual bool push(const frame_ptr& f) = 0;         // false: on_writable() will be called
+  virtual void reply(std::string text) = 0;  // never refused, never overtakes an accepted push
+  virtual bool push(const frame_ptr& f) = 0; // false: on_writable() will be called
   virtual void close(std::uint16_t code, std::string_view reason) = 0;
   virtual std::uint64_t stalled_ms() const = 0;
 };
 
-// The publishers, as the policy sees them. Each call is a message to the table's publisher; answers come by the on_... calls below. They must
-// not be answered from within the call.
+// The publishers, as the policy sees them. Each call is a message to the table's publisher; answers come by the on_...
+// calls below. They must not be answered from within the call.
 class session_publishers {
 public:
   virtual ~session_publishers() = default;
-  virtual void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) = 0; // on_subscribed
-  virtual void unsubscribe(const std::string& table, std::uint32_t generation) = 0;                                // no answer
-  virtual void catch_up(const std::string& table, std::uint32_t generation, arrival from) = 0;                     // on_caught_up
+  virtual void subscribe(const std::string& table, std::uint32_t generation,
+                         table::subscribe_request request) = 0;                                // on_subscribed
+  virtual void unsubscribe(const std::string& table, std::uint32_t generation) = 0;            // no answer
+  virtual void catch_up(const std::string& table, std::uint32_t generation, arrival from) = 0; // on_caught_up
 };
 
 struct session_limits {
   std::size_t subscriptions = 256;
-  std::uint32_t ping_ms = 25'000;     // whole seconds
-  std::uint32_t pong_ms = 9'000;      // after a ping; not counted while the socket is busy
+  std::uint32_t ping_ms = 25'000; // whole seconds
+  std::uint32_t pong_ms = 9'000;  // after a ping; not counted while the socket is busy
   std::uint32_t connect_ms = 10'000;
-  std::uint32_t stall_ms = 30'000;    // a socket that takes nothing for so long
-  std::uint32_t answer_ms = 4'500;    // a publisher's answer; SDKs wait 5 s
+  std::uint32_t stall_ms = 30'000; // a socket that takes nothing for so long
+  std::uint32_t answer_ms = 4'500; // a publisher's answer; SDKs wait 5 s
   command_limits commands;
 };
 
 class session_policy {
 public:
-  session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables, session_output& output,
-                 session_publishers& publishers, session_limits limits, std::int64_t now_ms);
+  session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables,
+                 session_output& output, session_publishers& publishers, session_limits limits, std::int64_t now_ms);
 
   // From the socket. now_ms: a steady clock.
   void on_message(std::string_view text, std::int64_t now_ms);
@@ -67,11 +69,13 @@ public:
   void on_closed();
 
   // From a publisher.
-  void on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply, std::int64_t now_ms);
+  void on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply,
+                     std::int64_t now_ms);
   void on_fan_out(const std::string& table, const table::fan_out& changes, std::int64_t now_ms);
-  void on_caught_up(const std::string& table, std::uint32_t generation, const table::catch_up_reply& reply, std::int64_t now_ms);
-  // All live subscriptions of the table end with an unsubscribe push that makes the client subscribe again: the table has a new epoch, or its
-  // publisher was started anew.
+  void on_caught_up(const std::string& table, std::uint32_t generation, const table::catch_up_reply& reply,
+                    std::int64_t now_ms);
+  // All live subscriptions of the table end with an unsubscribe push that makes the client subscribe again: the table
+  // has a new epoch, or its publisher was started anew.
   void on_reset(const std::string& table);
 
   // Ends the connection so that clients come back (the node is shutting down).
@@ -93,7 +97,7 @@ private:
     stage is = stage::asking;
     bool lagging = false;
     arrival cursor;
-    std::int64_t asked_ms = 0;  // asking: when the publisher was asked
+    std::int64_t asked_ms = 0; // asking: when the publisher was asked
   };
 
   subscription* find(std::string_view table);

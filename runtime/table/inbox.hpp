@@ -1,5 +1,5 @@
-// The publisher's inbox: writers put committed change sets in and never wait; the publisher takes all at once (I6). Bounded in bytes: what does
-// not fit is dropped with all that waits, and the publisher loads the table anew (I7).
+// The publisher's inbox: writers put committed change sets in and never wait; the publisher takes all at once (I6).
+// Bounded in bytes: what does not fit is dropped with all that waits, and the publisher loads the table anew (I7).
 #pragma once
 
 #include "proto/change_set.hpp"

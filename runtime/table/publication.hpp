@@ -1,5 +1,5 @@
-// What passes between a table's publisher and its subscribers' sessions, and how changes are written in the client protocol
-// (docs/client-protocol.md). Plain data; frames are immutable and shared between threads.
+// What passes between a table's publisher and its subscribers' sessions, and how changes are written in the client
+// protocol (docs/client-protocol.md). Plain data; frames are immutable and shared between threads.
 #pragma once
 
 #include "proto/change_set.hpp"
@@ -12,8 +12,8 @@
 
 namespace weir::table {
 
-// All changes with arrival in (from, to], as one ready WebSocket text message. A session takes it if its own cursor is `from`, and has `to`
-// as its cursor then.
+// All changes with arrival in (from, to], as one ready WebSocket text message. A session takes it if its own cursor is
+// `from`, and has `to` as its cursor then.
 struct fan_out {
   http::frame_ptr frame; // null: nothing to send, only the cursor moves
   arrival from, to;
@@ -44,12 +44,12 @@ struct subscribe_reply {
   int code = 0; // 0: `body` holds; else an error of the client protocol
   bool temporary = false;
   std::string message;
-  std::string body;  // JSON object for `subscribe` of the reply
-  bool live = false; // changes after `at` are to be sent from now on; else a page of state, the client will ask for the next
-  arrival at;        // the session's cursor
+  std::string body; // JSON object for `subscribe` of the reply
+  bool live =
+      false;  // changes after `at` are to be sent from now on; else a page of state, the client will ask for the next
+  arrival at; // the session's cursor
   bool more = false; // `at` is not the newest yet: the session catches up from it at once
 };
-
 
 // A row's change. `value` null: removed. `offset` 0: none.
 struct row_publication {

@@ -82,7 +82,8 @@ void log_ring::arrive_anew() {
 std::optional<arrival> log_ring::cursor_for(version seen) const {
   if (seen < floor_)
     return std::nullopt;
-  const auto first = std::partition_point(entries_.begin(), entries_.end(), [&](const entry& e) { return e.running_max <= seen; });
+  const auto first =
+      std::partition_point(entries_.begin(), entries_.end(), [&](const entry& e) { return e.running_max <= seen; });
   return arrival{head_.value - static_cast<std::uint64_t>(entries_.end() - first)};
 }
 

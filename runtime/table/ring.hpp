@@ -1,4 +1,5 @@
-// The newest entries of a `log` table in memory, in order of arrival. Not thread-safe. Bounded by number, bytes and, where asked, age.
+// The newest entries of a `log` table in memory, in order of arrival. Not thread-safe. Bounded by number, bytes and,
+// where asked, age.
 #pragma once
 
 #include "proto/change_set.hpp"

@@ -59,7 +59,8 @@ shared_bytes keyed_view::merged(row& r, partition_id partition, const stamp& of,
       r.parts->push_back({r.of.partition, r.of, r.value});
   }
   auto& parts = *r.parts;
-  const auto at = std::lower_bound(parts.begin(), parts.end(), partition, [](const part& p, partition_id id) { return p.partition < id; });
+  const auto at = std::lower_bound(parts.begin(), parts.end(), partition,
+                                   [](const part& p, partition_id id) { return p.partition < id; });
   const bool present = at != parts.end() && at->partition == partition;
   if (!value) {
     if (present)
@@ -80,8 +81,8 @@ shared_bytes keyed_view::merged(row& r, partition_id partition, const stamp& of,
   return seen;
 }
 
-void keyed_view::change(std::string_view key, partition_id partition, const stamp& of, const shared_bytes& value, version at,
-                        std::int64_t now_ms) {
+void keyed_view::change(std::string_view key, partition_id partition, const stamp& of, const shared_bytes& value,
+                        version at, std::int64_t now_ms) {
   auto found = rows_.find(key);
   const bool fresh = found == rows_.end();
   if (fresh) {
@@ -159,11 +160,14 @@ void keyed_view::load(std::span<const rows_load> loads, std::int64_t now_ms) {
       const auto known = rows_.find(stored.key);
       if (mention == logged.end() && known != rows_.end() && same_part(known->second, load.partition, stored))
         continue;
-      steps.push_back({mention == logged.end() ? std::max(load.floor, load.after) : mention->second, load.partition, stored.key, &stored});
+      steps.push_back({mention == logged.end() ? std::max(load.floor, load.after) : mention->second, load.partition,
+                       stored.key, &stored});
     }
     for (const auto& [key, at] : logged)
       if (!present.contains(key))
         steps.push_back({at, load.partition, key, nullptr});
+    if (load.first)
+      continue;
     for (const auto& [key, r] : rows_)
       if (has_part(r, load.partition) && !present.contains(key) && !logged.contains(key))
         steps.push_back({std::max(load.floor, load.after), load.partition, key, nullptr});
@@ -202,13 +206,15 @@ const keyed_view::row* keyed_view::find(std::string_view key) const {
 
 std::size_t keyed_view::first_after(arrival from) const {
   return static_cast<std::size_t>(
-      std::partition_point(places_.begin(), places_.end(), [&](const place& p) { return p.at <= from; }) - places_.begin());
+      std::partition_point(places_.begin(), places_.end(), [&](const place& p) { return p.at <= from; }) -
+      places_.begin());
 }
 
 std::optional<arrival> keyed_view::cursor_for(version seen) const {
   if (seen < floor_)
     return std::nullopt;
-  const auto first = std::partition_point(places_.begin(), places_.end(), [&](const place& p) { return p.running_max <= seen; });
+  const auto first =
+      std::partition_point(places_.begin(), places_.end(), [&](const place& p) { return p.running_max <= seen; });
   return first == places_.end() ? head_ : arrival{first->at.value - 1};
 }
 

@@ -1,6 +1,6 @@
-// Rows of a `latest` or `aggregate` table in memory, in the order in which their last changes arrived. A cursor is an arrival number: what
-// changed since is everything behind it. Removed rows stay as tombstones until age or number drops them, which raises the floor.
-// Not thread-safe. Bounds: rows by the caller (bytes()), tombstones by view_limits.
+// Rows of a `latest` or `aggregate` table in memory, in the order in which their last changes arrived. A cursor is an
+// arrival number: what changed since is everything behind it. Removed rows stay as tombstones until age or number drops
+// them, which raises the floor. Not thread-safe. Bounds: rows by the caller (bytes()), tombstones by view_limits.
 #pragma once
 
 #include "proto/change_set.hpp"
@@ -27,10 +27,12 @@ struct logged_change {
   std::vector<std::string> keys;
 };
 
-// A partition of a keyed table as read from Redis. Rows may be newer than `last`: what they include is applied once more without harm.
+// A partition of a keyed table as read from Redis. Rows may be newer than `last`: what they include is applied once
+// more without harm.
 struct rows_load {
   partition_id partition;
-  version after; // what the view knew of the partition so far; 0: nothing
+  version after;      // what the view knew of the partition so far; 0: nothing, or nothing that counts any more
+  bool first = false; // the view has no row of the partition yet
   std::vector<row_change> rows;
   version floor;                      // changes at or below it may be missing in `changes`
   std::vector<logged_change> changes; // oldest first
@@ -53,15 +55,17 @@ public:
     shared_bytes value; // null: a tombstone
     version at;         // greatest of its parts' versions; never goes back
     arrival place;
-    stamp of;           // of the part that is shown
+    stamp of; // of the part that is shown
     std::int64_t removed_ms = 0;
-    std::unique_ptr<std::vector<part>> parts; // aggregates, and rows that several partitions have; else the row is its only part
-    std::size_t slot = 0;                     // in places_
+    std::unique_ptr<std::vector<part>>
+        parts;            // aggregates, and rows that several partitions have; else the row is its only part
+    std::size_t slot = 0; // in places_
   };
 
   // A change set that the chain accepted.
   void apply(const change_set& changes, std::int64_t now_ms);
-  // Whole partitions: brings the rows to what was read, as changes in order of version. Rows that differ in nothing stay where they are.
+  // Whole partitions: brings the rows to what was read, as changes in order of version. Rows that differ in nothing
+  // stay where they are.
   void load(std::span<const rows_load> loads, std::int64_t now_ms);
   // Drops tombstones that are too old or too many, never ones above the watermark unless there are four times too many.
   void drop_tombstones(std::int64_t now_ms, version watermark);
@@ -71,11 +75,13 @@ public:
   arrival head() const { return head_; }
   // Whether every change after `from` is still known.
   bool holds(arrival from) const { return from >= dropped_ && from <= head_; }
-  // A cursor from which a client that has seen everything up to `seen` misses nothing (it may get some rows again). Nothing: below the floor.
+  // A cursor from which a client that has seen everything up to `seen` misses nothing (it may get some rows again).
+  // Nothing: below the floor.
   std::optional<arrival> cursor_for(version seen) const;
   version floor() const { return floor_; }
 
-  // Calls visit(const row&) -> bool for rows and tombstones with place > from, in order of arrival, until it answers false.
+  // Calls visit(const row&) -> bool for rows and tombstones with place > from, in order of arrival, until it answers
+  // false.
   template <class Visit>
   void walk(arrival from, Visit&& visit) const {
     for (std::size_t i = first_after(from); i < places_.size(); ++i)
@@ -95,7 +101,8 @@ private:
     version running_max; // of all versions that arrived up to here
   };
 
-  void change(std::string_view key, partition_id partition, const stamp& of, const shared_bytes& value, version at, std::int64_t now_ms);
+  void change(std::string_view key, partition_id partition, const stamp& of, const shared_bytes& value, version at,
+              std::int64_t now_ms);
   bool has_part(const row& r, partition_id partition) const;
   bool same_part(const row& r, partition_id partition, const row_change& stored) const;
   shared_bytes merged(row& r, partition_id partition, const stamp& of, const shared_bytes& value) const;

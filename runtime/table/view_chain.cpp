@@ -51,9 +51,9 @@ bool view_chain::all_loaded() const {
 version view_chain::watermark() const {
   if (partitions_.empty() || !all_loaded())
     return {};
-  return std::min_element(partitions_.begin(), partitions_.end(), [](const partition& a, const partition& b) {
-           return a.known < b.known;
-         })->known;
+  return std::min_element(partitions_.begin(), partitions_.end(),
+                          [](const partition& a, const partition& b) { return a.known < b.known; })
+      ->known;
 }
 
 std::string view_chain::epoch_text(std::string_view fingerprint, std::uint32_t generation) const {

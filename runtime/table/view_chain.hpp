@@ -1,5 +1,5 @@
-// What a view knows of each partition's chain of transactions: decides whether a change set may be applied, and gives the table's watermark and
-// epoch. Not thread-safe.
+// What a view knows of each partition's chain of transactions: decides whether a change set may be applied, and gives
+// the table's watermark and epoch. Not thread-safe.
 #pragma once
 
 #include "proto/change_set.hpp"
@@ -25,8 +25,8 @@ public:
   const partition_key& source(std::uint32_t index) const { return partitions_[index].source; }
   std::size_t size() const { return partitions_.size(); }
 
-  // A set without rows and entries is a heartbeat: it moves what is known, not what changed last. Accepted is what starts anywhere between the
-  // last change and what is known, as nothing touched the table between these two.
+  // A set without rows and entries is a heartbeat: it moves what is known, not what changed last. Accepted is what
+  // starts anywhere between the last change and what is known, as nothing touched the table between these two.
   chain_verdict check(std::uint32_t index, const change_set& changes) const;
   void accept(std::uint32_t index, const change_set& changes);
   // The partition as stored, whatever was known of it before. True: its history was taken back.

@@ -10,9 +10,10 @@ using namespace weir;
 using json = nlohmann::json;
 
 TEST(client_command, several_commands_in_one_message_come_out_in_order) {
-  const auto parsed = parse_commands("{\"connect\":{\"name\":\"js\",\"token\":\"s\"},\"id\":1}\n"
-                                     "{\"id\":2,\"subscribe\":{\"channel\":\"machines\",\"type\":1,\"phase\":2,\"flag\":1,\"limit\":50}}\n\n"
-                                     "{}\r\n{\"id\":3,\"rpc\":{\"method\":\"x\"}}\n{\"send\":{\"data\":1}}\n{\"id\":4,\"dance\":{}}");
+  const auto parsed = parse_commands(
+      "{\"connect\":{\"name\":\"js\",\"token\":\"s\"},\"id\":1}\n"
+      "{\"id\":2,\"subscribe\":{\"channel\":\"machines\",\"type\":1,\"phase\":2,\"flag\":1,\"limit\":50}}\n\n"
+      "{}\r\n{\"id\":3,\"rpc\":{\"method\":\"x\"}}\n{\"send\":{\"data\":1}}\n{\"id\":4,\"dance\":{}}");
   EXPECT_EQ(parsed.problem, "");
   ASSERT_EQ(parsed.commands.size(), 6u);
   EXPECT_EQ(parsed.commands[0].kind, command_kind::connect);
@@ -43,7 +44,8 @@ TEST(client_command, a_resume_carries_its_position_exactly) {
 }
 
 TEST(client_command, filters_and_rates_are_noticed) {
-  const auto parsed = parse_commands(R"({"id":1,"subscribe":{"channel":"t","data":{"where":{},"max_rate":"2/s"},"tf":{"key":"a"}}})");
+  const auto parsed =
+      parse_commands(R"({"id":1,"subscribe":{"channel":"t","data":{"where":{},"max_rate":"2/s"},"tf":{"key":"a"}}})");
   ASSERT_EQ(parsed.commands.size(), 1u);
   EXPECT_TRUE(parsed.commands[0].subscribe.wants_where);
   EXPECT_TRUE(parsed.commands[0].subscribe.wants_max_rate);
@@ -69,7 +71,8 @@ TEST(client_command, what_is_malformed_is_a_problem_and_what_came_before_stands)
                              "{\"id\":1,\"subscribe\":{\"channel\":\"t\",\"offset\":1.5}}",
                              "{\"id\":1,\"subscribe\":{\"channel\":\"t\",\"phase\":4294967296}}",
                              "{\"id\":1,\"subscribe\":{\"channel\":\"" + std::string(256, 'x') + "\"}}",
-                             "{\"id\":1,\"subscribe\":{\"channel\":\"t\",\"cursor\":\"" + std::string(5000, 'x') + "\"}}",
+                             "{\"id\":1,\"subscribe\":{\"channel\":\"t\",\"cursor\":\"" + std::string(5000, 'x') +
+                                 "\"}}",
                              "{\"id\":1,\"unsubscribe\":{}}",
                              "{\"subscribe\":{\"channel\":\"t\"}}",
                              "{\"id\":0,\"ping\":{}}",

@@ -49,8 +49,10 @@ outcome run(std::uint64_t runs, world_options options) {
     if (!w.verdict().empty() && out.failed++ == 0)
       out.first = "seed " + std::to_string(seed) + ": " + w.verdict();
   }
-  std::printf("%zu runs: %zu syncs, %zu recoveries, %zu unrecoverable, %zu sent away, %zu frames, %zu resets, %zu changes lost, %zu failed\n",
-              out.runs, out.syncs, out.recoveries, out.unrecoverable, out.pushed_away, out.frames, out.resets, out.gaps, out.failed);
+  std::printf("%zu runs: %zu syncs, %zu recoveries, %zu unrecoverable, %zu sent away, %zu frames, %zu resets, %zu "
+              "changes lost, %zu failed\n",
+              out.runs, out.syncs, out.recoveries, out.unrecoverable, out.pushed_away, out.frames, out.resets, out.gaps,
+              out.failed);
   return out;
 }
 

@@ -84,13 +84,21 @@ struct desk : session_output, session_publishers {
     return a.generation;
   }
   void fan_out(const std::string& table, std::uint64_t from, std::uint64_t to) {
-    policy.on_fan_out(table, {text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}}, now);
+    policy.on_fan_out(
+        table, {text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}}, now);
   }
-  void caught_up(const std::string& table, std::uint32_t generation, std::uint64_t from, std::uint64_t to, bool more = false) {
-    policy.on_caught_up(table, generation,
-                        {{text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}}, more, false}, now);
+  void caught_up(const std::string& table, std::uint32_t generation, std::uint64_t from, std::uint64_t to,
+                 bool more = false) {
+    policy.on_caught_up(
+        table, generation,
+        {{text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}},
+         more,
+         false},
+        now);
   }
-  int error_of(std::size_t i) { return i < replies.size() && replies[i].contains("error") ? replies[i]["error"]["code"].get<int>() : 0; }
+  int error_of(std::size_t i) {
+    return i < replies.size() && replies[i].contains("error") ? replies[i]["error"]["code"].get<int>() : 0;
+  }
 
   std::int64_t now = 0;
   std::vector<json> replies;
@@ -108,13 +116,15 @@ TEST(session, connect_is_answered_with_the_ping_that_will_come) {
   desk d;
   d.say({{"id", 1}, {"connect", {{"name", "js"}}}});
   ASSERT_EQ(d.replies.size(), 1u);
-  EXPECT_EQ(d.replies[0],
-            (json{{"id", 1}, {"connect", {{"client", "client-1"}, {"version", "weir test"}, {"ping", 25}, {"pong", true}}}}));
+  EXPECT_EQ(
+      d.replies[0],
+      (json{{"id", 1}, {"connect", {{"client", "client-1"}, {"version", "weir test"}, {"ping", 25}, {"pong", true}}}}));
   EXPECT_TRUE(d.policy.connected());
 }
 
 TEST(session, anything_before_connect_and_a_second_connect_close_as_bad_request) {
-  for (const json& first : {json{{"id", 1}, {"subscribe", {{"channel", "machines"}}}}, json{{"id", 1}, {"ping", json::object()}}, json::object()}) {
+  for (const json& first : {json{{"id", 1}, {"subscribe", {{"channel", "machines"}}}},
+                            json{{"id", 1}, {"ping", json::object()}}, json::object()}) {
     desk d;
     d.say(first);
     EXPECT_EQ(d.closed, 3501) << first;
@@ -138,7 +148,8 @@ TEST(session, a_malformed_message_closes_and_nothing_is_said_afterwards) {
 
 TEST(session, commands_in_the_message_of_connect_are_handled_behind_it) {
   desk d;
-  d.policy.on_message("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"machines\",\"type\":1,\"phase\":2}}", 0);
+  d.policy.on_message(
+      "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"subscribe\":{\"channel\":\"machines\",\"type\":1,\"phase\":2}}", 0);
   EXPECT_EQ(d.closed, 0);
   EXPECT_EQ(d.next().table, "machines");
 }
@@ -146,7 +157,8 @@ TEST(session, commands_in_the_message_of_connect_are_handled_behind_it) {
 TEST(session, every_id_gets_one_reply_and_send_none) {
   desk d;
   d.connect();
-  const char* refused[] = {"publish", "presence", "presence_stats", "history", "rpc", "refresh", "sub_refresh", "dance"};
+  const char* refused[] = {"publish", "presence", "presence_stats", "history",
+                           "rpc",     "refresh",  "sub_refresh",    "dance"};
   std::uint32_t id = 2;
   for (const auto* method : refused)
     d.say({{"id", id++}, {method, {{"channel", "machines"}}}});
@@ -182,7 +194,13 @@ TEST(session, what_cannot_be_subscribed_to_is_refused_with_its_own_code) {
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"where", {{"/a", 1}}}}}}), 107);
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"max_rate", "2/s"}}}}), 107);
   EXPECT_TRUE(d.publisher.empty());
-  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"phase", 2}, {"delta", "fossil"}, {"flag", 1}, {"data", {{"mine", 1}}}}), 0);
+  EXPECT_EQ(code({{"channel", "machines"},
+                  {"type", 1},
+                  {"phase", 2},
+                  {"delta", "fossil"},
+                  {"flag", 1},
+                  {"data", {{"mine", 1}}}}),
+            0);
   EXPECT_EQ(d.next().what, "subscribe");
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"phase", 2}}), 105) << "one is under way";
 }
@@ -206,7 +224,15 @@ TEST(session, subscriptions_are_bounded) {
 TEST(session, a_request_reaches_the_publisher_as_it_was_asked) {
   desk d;
   d.connect();
-  d.say({{"id", 2}, {"subscribe", {{"channel", "machines"}, {"type", 1}, {"phase", 1}, {"recover", true}, {"offset", 17}, {"epoch", "e"}, {"limit", 9}}}});
+  d.say({{"id", 2},
+         {"subscribe",
+          {{"channel", "machines"},
+           {"type", 1},
+           {"phase", 1},
+           {"recover", true},
+           {"offset", 17},
+           {"epoch", "e"},
+           {"limit", 9}}}});
   const auto a = d.next();
   EXPECT_TRUE(a.request.map);
   EXPECT_EQ(a.request.phase, table::map_phase::stream);
@@ -478,8 +504,6 @@ TEST(session, closing_ends_all_subscriptions_at_their_publishers_once) {
   EXPECT_TRUE(d.pushed.empty());
 }
 
-TEST(session, its_memory_is_small) {
-  EXPECT_LT(sizeof(session_policy), 512u);
-}
+TEST(session, its_memory_is_small) { EXPECT_LT(sizeof(session_policy), 512u); }
 
 } // namespace

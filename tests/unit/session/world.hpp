@@ -1,6 +1,6 @@
-// A whole table in miniature, driven by a seed: partitions that commit and publish, a publisher with its channel, connections with their session
-// policies over slow sockets, and clients that follow the rules of the `centrifuge` SDK (docs/client-protocol.md). Every message can be late,
-// and some are lost.
+// A whole table in miniature, driven by a seed: partitions that commit and publish, a publisher with its channel,
+// connections with their session policies over slow sockets, and clients that follow the rules of the `centrifuge` SDK
+// (docs/client-protocol.md). Every message can be late, and some are lost.
 #pragma once
 
 #include "proto/client_reply.hpp"
@@ -21,6 +21,8 @@
 #include <vector>
 
 namespace weir::simulation {
+
+inline const std::string table_name = "machines";
 
 using json = nlohmann::json;
 
@@ -108,8 +110,8 @@ public:
 class sdk_client {
 public:
   sdk_client(world& w, std::size_t index) : world_(w), index_(index) {}
-  void step();       // does one thing: connects, sends, takes a message, goes away
-  void drop();       // the transport is lost; what was not taken is lost with it
+  void step();          // does one thing: connects, sends, takes a message, goes away
+  void drop();          // the transport is lost; what was not taken is lost with it
   bool settled() const; // subscribed and nothing left to read
   void receive(const std::string& text, bool push);
 

@@ -33,7 +33,9 @@ subscribe_request resume(bool map, std::uint64_t offset, std::string epoch) {
   return r;
 }
 
-channel one_partition(table_kind kind, table::channel_options o = options()) { return channel(table_of(kind), 1, {partition(0)}, std::move(o)); }
+channel one_partition(table_kind kind, table::channel_options o = options()) {
+  return channel(table_of(kind), 1, {partition(0)}, std::move(o));
+}
 
 TEST(channel, wants_all_its_partitions_before_it_is_ready) {
   channel c(table_of(table_kind::latest), 1, {partition(0), partition(1)}, options());
@@ -267,7 +269,8 @@ TEST(channel, a_cursor_of_another_life_or_epoch_or_of_nobody_starts_the_client_o
   auto other = one_partition(table_kind::latest, o);
   other.load({stored(0, 10, 10, {{"a", "1"}, {"b", "1"}})}, 0);
   EXPECT_EQ(other.subscribe(state_page(cursor)).code, 112);
-  for (const char* bad : {"x", "7-1-1", "7-1-1-1-1", "7-1-1-", "7--1-1", "7-2-9-a", "ffffffffffffffffff-1-1-1", " 7-1-1-1"})
+  for (const char* bad :
+       {"x", "7-1-1", "7-1-1-1-1", "7-1-1-", "7--1-1", "7-2-9-a", "ffffffffffffffffff-1-1-1", " 7-1-1-1"})
     EXPECT_EQ(c.subscribe(state_page(bad)).code, 112) << bad;
   auto wrong_epoch = state_page(cursor);
   wrong_epoch.epoch = "abc";

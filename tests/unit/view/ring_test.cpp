@@ -81,7 +81,8 @@ TEST(ring, no_cursor_leads_across_a_hole) {
   log_ring r;
   add(r, 0, 100, 0, 2);
   const auto head = r.head();
-  std::vector<log_load> loads{{partition_id{0}, version{101}, version{300}, version{199}, {{version{200}, entries(0, 0, 200, 50, 2).entries}}}};
+  std::vector<log_load> loads{
+      {partition_id{0}, version{101}, version{300}, version{199}, {{version{200}, entries(0, 0, 200, 50, 2).entries}}}};
   EXPECT_TRUE(r.load(loads, version{}));
   EXPECT_FALSE(r.holds(head));
   EXPECT_FALSE(r.cursor_for(version{198}));

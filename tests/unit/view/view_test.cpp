@@ -122,7 +122,9 @@ TEST(view, a_load_brings_the_rows_to_what_was_read_and_moves_only_what_differs) 
   keyed_view v(table_of(table_kind::latest));
   v.apply(rows(0, 0, 10, {{"same", "1"}, {"changed", "1"}, {"gone", "1"}}), 0);
   const auto before = v.head();
-  rows_load load{partition_id{0}, version{10}, rows(0, 0, 20, {{"same", "1"}, {"changed", "2"}, {"new", "1"}}).rows, version{20}, {}};
+  rows_load load{partition_id{0}, version{10},
+                 false,           rows(0, 0, 20, {{"same", "1"}, {"changed", "2"}, {"new", "1"}}).rows,
+                 version{20},     {}};
   v.load(std::span(&load, 1), 0);
   auto moved = since(v, before);
   std::sort(moved.begin(), moved.end());
@@ -132,7 +134,11 @@ TEST(view, a_load_brings_the_rows_to_what_was_read_and_moves_only_what_differs) 
 
 TEST(view, a_change_log_gives_a_loaded_view_its_versions_and_tombstones) {
   keyed_view v(table_of(table_kind::latest));
-  rows_load load{partition_id{0}, version{}, rows(0, 0, 20, {{"a", "1"}, {"b", "1"}}).rows, version{5},
+  rows_load load{partition_id{0},
+                 version{},
+                 true,
+                 rows(0, 0, 20, {{"a", "1"}, {"b", "1"}}).rows,
+                 version{5},
                  {{version{8}, {"b", "x"}}, {version{12}, {"x"}}}};
   v.load(std::span(&load, 1), 0);
   EXPECT_EQ(since(v, *v.cursor_for(version{5})), (texts{"b=1", "x=-"}));
@@ -144,7 +150,7 @@ TEST(view, a_load_of_one_partition_leaves_the_rows_of_others) {
   keyed_view v(table_of(table_kind::latest));
   v.apply(rows(0, 0, 10, {{"a", "1"}}), 0);
   v.apply(rows(1, 0, 10, {{"b", "1"}}), 0);
-  rows_load load{partition_id{0}, version{10}, {}, version{20}, {}};
+  rows_load load{partition_id{0}, version{10}, false, {}, version{20}, {}};
   v.load(std::span(&load, 1), 0);
   EXPECT_EQ(v.find("a"), nullptr);
   EXPECT_NE(v.find("b"), nullptr);

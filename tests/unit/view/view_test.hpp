@@ -26,7 +26,8 @@ inline table_config table_of(table_kind kind) {
 }
 
 // Value "" removes the row.
-inline change_set rows(int p, std::uint64_t previous, std::uint64_t at, std::vector<std::pair<std::string, std::string>> changes) {
+inline change_set rows(int p, std::uint64_t previous, std::uint64_t at,
+                       std::vector<std::pair<std::string, std::string>> changes) {
   change_set c;
   c.table = "machines";
   c.source = partition(p);
@@ -34,11 +35,13 @@ inline change_set rows(int p, std::uint64_t previous, std::uint64_t at, std::vec
   c.previous = version{previous};
   c.first = c.last = version{at};
   for (auto& [key, value] : changes)
-    c.rows.push_back({key, value.empty() ? nullptr : bytes(value), {static_cast<std::int64_t>(at), partition_id{p}, offset{0}}});
+    c.rows.push_back(
+        {key, value.empty() ? nullptr : bytes(value), {static_cast<std::int64_t>(at), partition_id{p}, offset{0}}});
   return c;
 }
 
-inline change_set entries(int p, std::uint64_t previous, std::uint64_t first, std::int64_t kafka_offset, std::size_t n) {
+inline change_set entries(int p, std::uint64_t previous, std::uint64_t first, std::int64_t kafka_offset,
+                          std::size_t n) {
   change_set c = rows(p, previous, first, {});
   for (std::size_t i = 0; i < n; ++i) {
     const auto at = kafka_offset + static_cast<std::int64_t>(i);

@@ -1,0 +1,50 @@
+// What a channel answers to subscribers and to REST, built from its view or ring as they are at the moment. Used inside
+// runtime/table.
+#pragma once
+
+#include "runtime/table/channel.hpp"
+#include "runtime/table/view_chain.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace weir::table {
+
+subscribe_reply refusal(int code, std::string message, bool temporary = false);
+
+class channel_replies {
+public:
+  channel_replies(const table_config& table_of, const channel_options& with, const view_chain& known,
+                  const keyed_view& rows, const log_ring& entries, const std::string& at)
+      : table_(table_of), options_(with), chain_(known), view_(rows), ring_(entries), epoch_(at) {}
+
+  subscribe_reply subscribe_map(const subscribe_request& request) const;
+  subscribe_reply subscribe_stream(const subscribe_request& request) const;
+  rest_reply rows_page(std::uint32_t limit, std::string_view cursor) const;
+  rest_reply entries_page(std::uint32_t limit) const;
+
+private:
+  // `publications` of what changed after a cursor, for a client that has seen everything up to a version.
+  struct late_changes {
+    std::string text; // with the leading comma; empty: none
+    arrival to;
+    bool more = false; // the page was full: `to` is before the newest
+  };
+
+  std::uint32_t rows_in_page(std::uint32_t asked) const;
+  std::string body_head(bool map) const;
+  std::string rest_head(version offset) const;
+  late_changes rows_after(arrival from, version seen, std::uint32_t most, std::size_t bytes) const;
+  late_changes entries_after(arrival from, version seen, std::uint32_t most, std::size_t bytes) const;
+  subscribe_reply catch_up_map(const subscribe_request& request) const;
+  subscribe_reply page_of_state(const subscribe_request& request) const;
+
+  const table_config& table_;
+  const channel_options& options_;
+  const view_chain& chain_;
+  const keyed_view& view_;
+  const log_ring& ring_;
+  const std::string& epoch_;
+};
+
+} // namespace weir::table
