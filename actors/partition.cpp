@@ -14,6 +14,7 @@
 #include <caf/typed_event_based_actor.hpp>
 #include <deque>
 #include <fmt/format.h>
+#include <limits>
 #include <random>
 
 namespace weir::actors {
@@ -77,6 +78,7 @@ struct partition_actor_state {
   std::vector<table::fold_table> tables;
   std::vector<offset> positions; // acknowledged, by table
   std::vector<upkeep> care;
+  std::deque<std::pair<std::size_t, redis::transaction>> upkeep_waiting; // by table, at most one each
   redis::partition_state head;
   feed_ptr feed_;
   queue_ptr queue;
@@ -137,6 +139,7 @@ struct partition_actor_state {
 
   void later(const std::string& why) {
     queue.reset();
+    upkeep_waiting.clear();
     closing = false;
     letters.clear();
     letter_bytes = 0;
@@ -302,8 +305,10 @@ struct partition_actor_state {
     }
     if (done.first)
       caf::anon_send(config.owner, start_resolved{config.partition, config.life, fold->lowest_position()});
-    else
+    else {
+      send_upkeep();
       drain();
+    }
   }
 
   void count_answer(const char* what) { config.node->metrics->get(metrics::names::transactions, what).add(); }
@@ -538,7 +543,7 @@ struct partition_actor_state {
 
   void on_expired(const expired_listed& m) {
     care[m.table].asked = false;
-    if (!m.rows || m.rows->empty() || now != phase::running || retiring || !chain->open() || chain->full())
+    if (!m.rows || m.rows->empty() || now != phase::running || retiring || !chain->open())
       return;
     const auto& t = tables[m.table];
     redis::table_write write;
@@ -555,8 +560,24 @@ struct partition_actor_state {
       tx.bytes += row.key.size();
     }
     tx.tables.push_back(std::move(write));
-    flying.push_back({{}, 0, 0, {}, false, std::chrono::steady_clock::now()});
-    send(std::move(tx));
+    maintain(m.table, std::move(tx));
+  }
+
+  // Upkeep goes before the next batch, so that a partition that is always busy still forgets what it should.
+  void maintain(std::size_t table, redis::transaction tx) {
+    care[table].asked = true; // until it is sent
+    upkeep_waiting.emplace_back(table, std::move(tx));
+    send_upkeep();
+  }
+
+  void send_upkeep() {
+    while (!upkeep_waiting.empty() && chain->open() && !chain->full()) {
+      auto [table, tx] = std::move(upkeep_waiting.front());
+      upkeep_waiting.pop_front();
+      care[table].asked = false;
+      flying.push_back({{}, 0, 0, {}, false, std::chrono::steady_clock::now()});
+      send(std::move(tx));
+    }
   }
 
   // Each partition keeps its share of a log's count, exact to one packed entry.
@@ -585,11 +606,11 @@ struct partition_actor_state {
   void on_heads(const heads_listed& m) {
     auto& c = care[m.table];
     c.asked = false;
-    if (!m.heads || now != phase::running || retiring || !chain->open() || chain->full())
+    if (!m.heads || now != phase::running || retiring || !chain->open())
       return;
     std::uint64_t kept = c.records, gone = 0;
     std::optional<version> below;
-    c.oldest_newest_ms = std::numeric_limits<std::int64_t>::max();
+    c.oldest_newest_ms = 0; // not known, unless one of these stays
     for (const auto& h : *m.heads) {
       // An entry goes only as a whole, so the count stays at or above the share until the entry is not needed at all.
       const bool surplus = kept >= h.records && kept - h.records >= share(m.table);
@@ -610,8 +631,7 @@ struct partition_actor_state {
     c.records -= std::min(c.records, gone);
     redis::transaction tx;
     tx.tables.push_back(std::move(write));
-    flying.push_back({{}, 0, 0, {}, false, std::chrono::steady_clock::now()});
-    send(std::move(tx));
+    maintain(m.table, std::move(tx));
   }
 
   void on_retry() {

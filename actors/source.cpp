@@ -151,7 +151,7 @@ struct source_state {
     o.start.reset();
     o.actor = spawn_partition(self->system(), partition_config{config.node, config.source, config.tables, p, partition_count, o.generation, o.life,
                                                                config.writers[static_cast<std::size_t>(p.value) % config.writers.size()], self,
-                                                               consumer, o.progress, o.position, {}});
+                                                               consumer, o.progress, o.position, config.limits});
     self->monitor(o.actor);
   }
 
@@ -229,20 +229,21 @@ struct source_state {
 
   void on_revoked(const partitions_revoked& m) {
     log::info(label, "partitions revoked", {{"count", m.partitions.size()}, {"lost", m.lost}});
-    bool any = false;
+    std::vector<partition_id> idle; // nothing of ours reads them: given back at once
     for (auto p : m.partitions) {
       auto at = owned.find(p);
-      if (at == owned.end())
+      if (at == owned.end()) {
+        idle.push_back(p);
         continue;
+      }
       leaving.insert(p);
-      any = true;
       if (at->second.respawn_in > 0)
         forget(p);
       else
         caf::anon_send(at->second.actor, retire{m.lost});
     }
-    if (!any)
-      consumer->unassign(m.partitions);
+    if (!idle.empty())
+      consumer->unassign(std::move(idle));
   }
 
   // A revoked partition's actor has ended.

@@ -20,11 +20,20 @@ struct source_table {
   publisher_actor publisher;
 };
 
+struct partition_limits {
+  std::size_t batch_records = 16'000; // a batch is closed at these bounds, or as soon as nothing is in flight
+  std::size_t batch_bytes = 4 << 20;
+  std::size_t drain_records = 4'000;  // taken per message handled, so that other actors get their turn
+  std::size_t cached_states = 100'000; // aggregate states kept in memory, all tables together
+  std::chrono::milliseconds maintenance{1000}; // expiry and trimming
+};
+
 struct source_actor_config {
   context_ptr node;
   source_config source;
   std::vector<source_table> tables;
   std::vector<redis_writer_actor> writers; // partition p writes through writers[p % size]
+  partition_limits limits{};
 };
 
 source_actor spawn_source(caf::actor_system& system, source_actor_config config);

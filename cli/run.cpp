@@ -181,6 +181,10 @@ int run_topology(topology topo, const run_options& options, const companion_fact
       return fail_with(exit_os, b.error().message);
     broker = std::move(*b);
     kafka_settings.brokers = broker->bootstrap();
+    // It speaks neither TLS nor SASL; what a file says for the real cluster does not concern it.
+    std::erase_if(kafka_settings.properties, [](const auto& p) {
+      return p.first.starts_with("security.") || p.first.starts_with("sasl.") || p.first.starts_with("ssl.");
+    });
     log::info("node", "Kafka is embedded: it keeps about 5 MiB or 100,000 message sets a partition, and nothing beyond this process",
               {{"brokers", kafka_settings.brokers}});
   }
