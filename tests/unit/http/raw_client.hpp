@@ -110,6 +110,7 @@ public:
     const auto n = ::recv(fd_, part.data(), part.size(), 0);
     if (n <= 0) {
       ended_ = true;
+      reset_ = n < 0;
       return false;
     }
     received_.append(part, 0, static_cast<std::size_t>(n));
@@ -239,6 +240,9 @@ public:
     return f->opcode == 1 && f->fin ? f->payload : "<opcode " + std::to_string(f->opcode) + ">";
   }
 
+  // It ended by a reset, which on other systems takes unread answers with it.
+  bool was_reset() const { return reset_; }
+
   const std::string& received() const { return received_; }
   std::size_t take_received() {
     const auto n = received_.size();
@@ -248,7 +252,7 @@ public:
 
 private:
   int fd_;
-  bool connected_ = false, ended_ = false;
+  bool connected_ = false, ended_ = false, reset_ = false;
   std::string received_;
 };
 

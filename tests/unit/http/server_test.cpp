@@ -121,8 +121,12 @@ TEST(server, a_body_over_the_limit_is_413_by_length_and_in_chunks) {
 TEST(server, the_answer_to_a_body_too_large_arrives_though_the_client_goes_on_sending) {
   serving s;
   raw_client c(s.port());
-  c.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + std::string(200'000, 'x'));
+  c.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + std::string(100'000, 'x'));
   EXPECT_EQ(c.read_answer().status, 413u);
+  EXPECT_TRUE(c.send(std::string(100'000, 'x')));
+  c.finish_sending();
+  EXPECT_TRUE(c.ends());
+  EXPECT_FALSE(c.was_reset());
 }
 
 TEST(server, headers_over_the_limit_are_431) {
