@@ -359,13 +359,17 @@ struct partition_actor_state {
         return on_queue_error(got.error());
       more = *got >= config.limits.drain_records;
     }
+    if (more && !full()) {
+      // There is more at hand: a larger batch writes a hot key once instead of several times.
+      if (!wake_pending) {
+        wake_pending = true;
+        self->send(self, records_ready{});
+      }
+      return;
+    }
     // Natural batching: with nothing in flight what is there goes at once; behind one in flight it gathers until it is full.
     if (fold->records() > 0 && !chain->full() && (chain->in_flight() == 0 || full()))
       begin_close();
-    else if (more && !full() && !wake_pending) {
-      wake_pending = true;
-      self->send(self, records_ready{});
-    }
   }
 
   void on_queue_error(const error& why) {

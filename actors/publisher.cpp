@@ -26,10 +26,10 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto tick = 250ms;
 
+// A session that gets frames.
 struct subscriber {
   std::uint32_t generation = 0;
   session_actor session;
-  bool live = false; // gets frames; else it is paging through the state
 };
 
 // Somebody who came before the view was loaded.
@@ -61,7 +61,6 @@ struct publisher_state {
   std::int64_t load_again_ms = 0;          // after a failed load; 0: at once
   backoff retry{100ms, 5s};
   std::unordered_map<session_id, subscriber> subscribers;
-  std::size_t live = 0;
   std::deque<waiting> queue;
   std::int64_t idle_since_ms = 0;
   std::int64_t ticks_ms = 0; // steady milliseconds as this actor last saw them
@@ -145,13 +144,15 @@ struct publisher_state {
       gaps.add();
       log::warn(label, "the inbox overflowed; loading the table again");
       channel->lost();
+      ++life; // loads under way may have been read before what was lost
+      loading.clear();
     }
     std::int64_t newest = 0;
     for (const auto& c : content.changes) {
       publications.add(static_cast<double>(c->rows.size() + c->entries.size()));
       newest = std::max(newest, c->newest_record_ms);
     }
-    if (newest > 0 && live > 0)
+    if (newest > 0 && !subscribers.empty())
       freshness.observe(static_cast<double>(std::max<std::int64_t>(config.node->wall_ms() - newest, 0)) / 1000);
     channel->apply(content.changes, config.node->wall_ms());
   }
@@ -160,7 +161,7 @@ struct publisher_state {
   void round() {
     if (!channel || !channel->dirty())
       return;
-    if (live == 0) {
+    if (subscribers.empty()) {
       channel->skip();
       return;
     }
@@ -169,10 +170,9 @@ struct publisher_state {
       return reset();
     for (const auto& part : out.frames) {
       for (const auto& [id, s] : subscribers)
-        if (s.live)
-          caf::anon_send(s.session, fan_out_arrived{table_name, part});
+        caf::anon_send(s.session, fan_out_arrived{table_name, part});
       if (part.frame)
-        frames.add(static_cast<double>(live));
+        frames.add(static_cast<double>(subscribers.size()));
     }
   }
 
@@ -180,7 +180,6 @@ struct publisher_state {
     for (const auto& [id, s] : subscribers)
       caf::anon_send(s.session, table_reset{config.table.name});
     subscribers.clear();
-    live = 0;
     count_subscriptions();
   }
 
@@ -216,16 +215,12 @@ struct publisher_state {
       queue.push_back({m, now_ms()});
       return;
     }
-    if (channel->bytes() > config.table.max_view_bytes)
-      return answer(m, refusal(106, false, "the table is larger than max_view_bytes: raise it, or subscribe to a smaller table made by a job"));
     on_inbox(); // what is committed by now is part of the answer
     if (!channel->ready())
       return on_subscribe(m); // it has just lost its place and is loaded again: wait in the queue
     auto reply = channel->subscribe(m.request);
-    if (reply.code == 0) {
-      auto& s = subscribers[m.session];
-      live += (reply.live ? 1u : 0u) - (s.live ? 1u : 0u);
-      s = {m.generation, m.from, reply.live};
+    if (reply.live) { // one that still pages through the state comes again, or not
+      subscribers[m.session] = {m.generation, m.from};
       count_subscriptions();
     }
     answer(m, std::move(reply));
@@ -234,7 +229,6 @@ struct publisher_state {
   void on_unsubscribe(const view_unsubscribe& m) {
     const auto at = subscribers.find(m.session);
     if (at != subscribers.end() && at->second.generation == m.generation) {
-      live -= at->second.live ? 1u : 0u;
       subscribers.erase(at);
       count_subscriptions();
       idle_since_ms = now_ms();
