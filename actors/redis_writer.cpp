@@ -23,6 +23,15 @@ struct pending {
   bool open = false; // the link went down before the answer: it may have been applied or not
 };
 
+// As many as its longest log has records, at least one.
+std::uint64_t reserved_versions(const redis::transaction& tx) {
+  std::uint64_t n = 1;
+  for (const auto& t : tx.tables)
+    if (t.changes)
+      n = std::max<std::uint64_t>(n, t.changes->entries.size());
+  return n;
+}
+
 struct redis_writer_state {
   static inline const char* name = "redis-writer";
 
@@ -170,7 +179,6 @@ struct redis_writer_state {
       if (applied) {
         redis::tx_result answer;
         answer.status = redis::tx_status::already;
-        answer.first = answer.last = head.last;
         answer.epoch = head.stream;
         answer.previous.assign(tx.tables.size(), version{});
         answer.kept.assign(tx.tables.size(), {});
@@ -184,6 +192,15 @@ struct redis_writer_state {
         refused.push_back(std::move(at->what));
         at = queue.erase(at);
       }
+    }
+    // Which version each of them got was in the answers that were lost; only the last one's is known. Numbered back from it they stay in
+    // order, above all that was published before, and never below the true ones.
+    auto next = head.last.value;
+    for (auto at = done.rbegin(); at != done.rend(); ++at) {
+      auto& [what, answer] = *at;
+      answer.last = version{next};
+      answer.first = version{next - std::min(next, reserved_versions(*what.tx) - 1)};
+      next = answer.first.value - std::min<std::uint64_t>(answer.first.value, 1);
     }
     for (auto& [what, answer] : done)
       settle(what, std::move(answer));
