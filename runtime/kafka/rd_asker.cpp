@@ -237,6 +237,10 @@ result<std::optional<consumer::record_print>> asker::read_print(partition_id p, 
   const auto name = fmt::format("{}[{}]", topic_, p.value);
   if (const auto code = rd_kafka_assign(handle_->get(), list.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return tl::unexpected(explain(code, name));
+  // Any question to the partition's leader has librdkafka fetch at once rather than within a second.
+  const list_ptr ends{rd_kafka_topic_partition_list_new(1)};
+  rd_kafka_topic_partition_list_add(ends.get(), topic_.c_str(), p.value)->offset = RD_KAFKA_OFFSET_END;
+  rd_kafka_offsets_for_times(handle_->get(), ends.get(), std::min(left_ms(until), 100));
   result<std::optional<consumer::record_print>> out = std::optional<consumer::record_print>{};
   for (;;) {
     if (over(until)) {

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <set>
 
-namespace weir::test {
+namespace weir::support {
 
 namespace {
 
@@ -77,6 +77,7 @@ public:
 
   result<std::size_t> drain(std::size_t most, const std::function<bool(const kafka::record&)>& take) override {
     std::vector<memory_log::stored> batch;
+    offset next;
     {
       const std::lock_guard lock(state_.mutex);
       if (reader_->revoked)
@@ -92,9 +93,9 @@ public:
       for (const auto& r : p.records)
         if (r.at >= reader_->next && batch.size() < most)
           batch.push_back(r);
+      next = reader_->next;
     }
     std::size_t taken = 0;
-    offset next = reader_->next;
     for (const auto& r : batch) {
       kafka::record given{r.at, r.time_ms, {}, {}};
       if (r.key)
@@ -536,4 +537,4 @@ std::vector<kafka::message> memory_producer::sent_to(const std::string& topic) c
   return out;
 }
 
-} // namespace weir::test
+} // namespace weir::support

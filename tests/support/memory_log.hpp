@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::test {
+namespace weir::support {
 
 class memory_consumer;
 
@@ -95,4 +95,4 @@ private:
   std::vector<kafka::message> sent_;
 };
 
-} // namespace weir::test
+} // namespace weir::support
