@@ -174,5 +174,6 @@ def test_check_connect_is_content_with_what_is_there(tmp_path, kraft, redis_serv
     made = base()
     made["kafka"]["brokers"], made["redis"]["url"] = kraft.bootstrap, redis_server.url
     made["sources"]["readings"]["topic"] = kraft.topic("readings")
+    made["sources"]["readings"]["dead_letter"] = kraft.topic("dead", 1)
     done = check(tmp_path, made, "--connect")
     assert done.returncode == 0, done.stderr

@@ -94,6 +94,19 @@ def test_a_record_too_large_is_a_dead_letter_and_one_just_below_is_a_row(kraft, 
     assert node.rows("rows", 2).keys() == {"below", "end"}
 
 
+def test_a_record_that_does_not_fit_the_dead_letter_topic_stops_nothing(kraft, redis_server, weir_node):
+    """That topic takes 1 MB a record, as by default: the letter comes without what does not fit, and reading goes on."""
+    topic, dead = kraft.topic("readings", 1, max_message_bytes="20000000"), kraft.topic("readings-dead", 1)
+    node = weir_node(tables(kraft, redis_server.url, topic, dead))
+    huge = json.dumps({"name": "huge", "pad": "x" * 10_000_000}).encode()
+    (record, _) = kraft.produce(topic, [Record(b"huge", huge, 0, NOW), Record(b"end", b'{"name":"end"}', 0, NOW)])
+    wait_for(lambda: node.row("rows", "end").status_code == 200, 60, lambda: f"the record behind it to be applied\n{node.tail()}")
+    (letter,) = kraft.read_all(dead)
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert (headers["weir.partition"], headers["weir.offset"]) == ("0", str(record.offset)) and "large" in headers["weir.reason"]
+    assert letter.key == b"huge"
+
+
 def test_a_record_without_a_key_is_dead_for_the_table_that_needs_it_only(kraft, redis_server, weir_node):
     """One dead letter however many tables miss their key; those that find theirs take it."""
     records = [

@@ -26,8 +26,8 @@ def topology(kafka: str, redis_url: str, topic: str, dead: str | None = None, **
         "sources": {"readings": {"topic": topic, "format": "json", **({"dead_letter": dead} if dead else {})}},
         "tables": {
             "machines": {"from": "readings", "kind": "latest"},
-            "sites": {"from": "readings", "kind": "latest", "key": "/site", "select": SELECT, "where": {"/cpu": {"lt": 50}}},
-            "totals": {"from": "readings", "kind": "aggregate", "key": "/site", "fields": TOTALS},
+            "sites": {"from": "readings", "kind": "latest", "key": "/site", "select": dict(SELECT), "where": {"/cpu": {"lt": 50}}},
+            "totals": {"from": "readings", "kind": "aggregate", "key": "/site", "fields": dict(TOTALS)},
             "hot": {"from": "readings", "kind": "log", "time": "/ts", "where": {"/cpu": {"gte": 96}}, "keep": {"count": 1_000_000}},
         },
         **more,

@@ -121,8 +121,8 @@ class Node:
     def row(self, table: str, key: str) -> requests.Response:
         return self.get(f"/api/v1/tables/{table}/rows/{urllib.parse.quote(key, safe='')}")
 
-    def entries(self, table: str, limit: int = 10_000) -> list:
-        """The newest entries of a log, newest last."""
+    def entries(self, table: str, limit: int = 10_000) -> list[dict]:
+        """The newest entries of a log, newest last: {"time", "partition", "offset", "value"}."""
         entries = self.json(f"/api/v1/tables/{table}", limit=limit)["entries"]
         assert len(entries) <= limit
         return entries

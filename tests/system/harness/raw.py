@@ -96,9 +96,10 @@ class RawWebSocket(RawConnection):
         return None if payload is None else (head[0] & 15, payload)
 
     def close_code(self) -> int | None:
-        """Reads up to the close frame; its code, or None where the connection ended without one."""
+        """Reads up to the close frame and answers it; its code, or None where the connection ended without one."""
         while frame := self.read_frame():
             if frame[0] == 8:
+                self.frame(frame[1][:2], opcode=8)
                 return struct.unpack(">H", frame[1][:2])[0] if len(frame[1]) >= 2 else 1005
         return None
 
