@@ -19,7 +19,7 @@ namespace weir::actors {
 struct node_context {
   topology topo;
   std::string node_name;   // for people
-  std::string incarnation; // unique to this run of the process: the owner's name in claims
+  std::string incarnation; // unique to this run of the process: owners' names in claims begin with it
   redis::store* store = nullptr;
   kafka::producer* producer = nullptr; // null: nothing in the topology writes to Kafka
   std::function<result<std::unique_ptr<kafka::consumer>>(const source_config&)> make_consumer;

@@ -330,6 +330,16 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
     publishers[id] = parts.publisher;
     (*directory)[id] = t.kind;
   }
+  // Series that only events would make are there from the start, at zero: an alert on a rate needs the zero before the first event.
+  auto& m = *config.node->metrics;
+  m.get(metrics::names::sessions).set(0);
+  m.get(metrics::names::bytes_sent).add(0);
+  m.get(metrics::names::rollbacks).add(0);
+  for (const auto* answer : {"applied", "already", "mismatch", "fenced", "error"})
+    m.get(metrics::names::transactions, answer).add(0);
+  for (const auto& [id, job] : topo.jobs)
+    for (const auto* status : {"completed", "failed"})
+      m.get(metrics::names::job_runs, id, status).add(0);
   auto sessions = std::make_shared<session_registry>();
   auto http = std::make_shared<api>(config.node, publishers, sessions, config.assets);
   auto for_sessions = std::make_shared<session_config>();

@@ -133,7 +133,9 @@ struct partition_actor_state {
   void claim() {
     now = phase::claiming;
     show("claiming", "claims the partition in Redis");
-    config.node->store->claim({key(), config.node->incarnation, config.generation, config.node->hint()},
+    // Each life of this actor is an owner of its own: what an earlier one was acknowledged this one cannot know, so after a failover of Redis
+    // it is as strange to the stored state as another node.
+    config.node->store->claim({key(), fmt::format("{}/{}", config.node->incarnation, self->id()), config.generation, config.node->hint()},
                               [me = me()](result<redis::partition_state> answer) { caf::anon_send(me, claim_answered{std::move(answer)}); });
   }
 
@@ -307,7 +309,10 @@ struct partition_actor_state {
       caf::anon_send(config.owner, start_resolved{config.partition, config.life, fold->lowest_position()});
     else {
       send_upkeep();
-      drain();
+      if (closing)
+        finish_close(); // the pipeline was full when the last dead letter or state came
+      else
+        drain();
     }
   }
 

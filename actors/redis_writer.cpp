@@ -2,6 +2,7 @@
 
 #include "runtime/core/backoff.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/metrics/registry.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
@@ -47,6 +48,8 @@ struct redis_writer_state {
   std::map<partition_key, write_client_actor> clients;
   backoff retry{std::chrono::milliseconds{50}, std::chrono::milliseconds{2000}};
   bool retry_armed = false;
+  metrics::gauge up_gauge;
+  metrics::counter reconnects;
 
   explicit redis_writer_state(redis_writer_actor::stateful_pointer<redis_writer_state> s) : self(s) {}
 
@@ -132,7 +135,11 @@ struct redis_writer_state {
   }
 
   void on_link(redis::link_state state) {
-    config.node->board->link(config.link, state == redis::link_state::up);
+    const bool is_up = state == redis::link_state::up;
+    config.node->board->link(config.link, is_up);
+    up_gauge.set(is_up ? 1 : 0);
+    if (is_up && life > 0)
+      reconnects.add();
     if (state == redis::link_state::down) {
       up = false;
       config.node->board->waiting(fmt::format("redis/{}", config.link), "connection to Redis is down");
@@ -228,6 +235,8 @@ redis_writer_actor::behavior_type redis_writer(redis_writer_actor::stateful_poin
   auto& state = self->state;
   state.config = std::move(config);
   state.label = fmt::format("redis-writer/{}", state.config.link);
+  state.up_gauge = state.config.node->metrics->get(metrics::names::redis_up, std::to_string(state.config.link));
+  state.reconnects = state.config.node->metrics->get(metrics::names::redis_reconnects, std::to_string(state.config.link));
   redis_writer_actor me = self;
   state.link().on_state([me](redis::link_state s) { caf::anon_send(me, link_changed{s}); });
   return {

@@ -21,7 +21,7 @@ struct source_table {
 };
 
 struct partition_limits {
-  std::size_t batch_records = 16'000; // a batch is closed at these bounds, or as soon as nothing is in flight
+  std::size_t batch_records = 50'000; // a batch is closed at these bounds, or as soon as there is no more at hand and nothing in flight
   std::size_t batch_bytes = 4 << 20;
   std::size_t drain_records = 4'000;  // taken per message handled, so that other actors get their turn
   std::size_t cached_states = 100'000; // aggregate states kept in memory, all tables together
