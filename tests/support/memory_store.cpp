@@ -574,6 +574,13 @@ void memory_store::inject_read(fault f, std::size_t skip, std::size_t count, ec 
   impl_->read_faults.push_back({f, skip, count, code});
 }
 
+void memory_store::clear_faults() {
+  std::lock_guard lock(impl_->mutex);
+  for (auto& l : impl_->links)
+    l->faults.clear();
+  impl_->read_faults.clear();
+}
+
 void memory_store::link_down(std::size_t writer) {
   std::vector<impl::thunk> calls;
   {

@@ -70,6 +70,8 @@ public:
               ec code = ec::redis_cannot_write);
   // The same for the store's own calls (claims, reads); these have no link state.
   void inject_read(fault f, std::size_t skip = 0, std::size_t count = 1, ec code = ec::redis_busy);
+  // Forgets the faults that were planned and did not happen yet.
+  void clear_faults();
   void link_down(std::size_t writer);
   void link_up(std::size_t writer);
   // All later submits of the writer are kept unanswered, in order, until release(); for pipelines and lost replies.

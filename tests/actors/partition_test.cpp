@@ -1,0 +1,784 @@
+// The partition actor and the redis writer, with the store and the log in memory.
+#include "tests/actors/stage.hpp"
+
+#include "runtime/table/merge.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace weir;
+using namespace weir::stage;
+using actors::partition_limits;
+
+partition_limits small_batches(std::size_t records) {
+  partition_limits l;
+  l.batch_records = l.drain_records = records;
+  return l;
+}
+
+std::string value(std::uint64_t s, int v = 1) { return fmt::format(R"({{"s":{},"v":{}}})", s, v); }
+
+// What the visible part of one partition's aggregate says.
+json shown(const table_config& t, const std::string& stored) {
+  return json::parse(*table::visible_row(t, table::part{partition_id{0}, {}, std::make_shared<const std::string>(stored)}));
+}
+
+std::vector<std::int64_t> offsets(const std::vector<log_entry>& entries) {
+  std::vector<std::int64_t> out;
+  for (const auto& e : entries)
+    out.push_back(e.at.value);
+  return out;
+}
+
+std::vector<std::int64_t> up_to(std::int64_t n) {
+  std::vector<std::int64_t> out;
+  for (std::int64_t i = 0; i < n; ++i)
+    out.push_back(i);
+  return out;
+}
+
+// Every row as the log's last record says.
+std::map<std::string, std::string> folded(world& w, std::int32_t p = 0) {
+  std::map<std::string, std::string> out;
+  for (const auto& r : w.log->records(partition_id{p})) {
+    if (r.value)
+      out[*r.key] = *r.value;
+    else
+      out.erase(*r.key);
+  }
+  return out;
+}
+
+TEST(partition, claims_and_stores_where_it_starts_and_only_then_reads) {
+  world w;
+  w.put("k", value(1));
+  w.store->hold(0);
+  lone_partition p(w);
+  w.run();
+  EXPECT_EQ(w.store->counted().claims, 1u);
+  EXPECT_EQ(w.store->held(0), 1u);
+  EXPECT_TRUE(p.at->starts.empty());
+  EXPECT_EQ(w.position("now"), redis::no_position);
+  p.at->assign = false;
+  w.store->release(0);
+  w.run();
+  ASSERT_EQ(p.at->starts.size(), 1u);
+  EXPECT_EQ(*p.at->starts[0].at, offset{0});
+  EXPECT_EQ(w.position("now"), offset{0});
+  EXPECT_TRUE(w.rows("now").empty());
+  p.at->hand(partition_id{0}, offset{0});
+  w.run();
+  EXPECT_EQ(w.rows("now"), folded(w));
+  EXPECT_EQ(w.position("now"), offset{1});
+  EXPECT_TRUE(p.running());
+}
+
+TEST(partition, a_fresh_partition_with_start_latest_stores_the_end_before_the_first_read) {
+  world w;
+  w.topo.sources[source_name].start = start_at::latest;
+  w.put("old", value(1));
+  w.put("old", value(2));
+  lone_partition p(w, {.assign = false});
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{2});
+  // What comes while it is down is not skipped by the next start.
+  p.kill();
+  w.put("new", value(3));
+  p.at->assign = true;
+  p.respawn();
+  w.run();
+  EXPECT_EQ(p.at->starts.back().at, offset{2});
+  EXPECT_EQ(w.rows("now"), (std::map<std::string, std::string>{{"new", value(3)}}));
+}
+
+TEST(partition, keeps_at_most_two_transactions_in_flight_and_drains_no_more_than_one_batch_beyond) {
+  world w;
+  lone_partition p(w, {.limits = small_batches(3)});
+  w.run();
+  w.store->hold(0);
+  for (int i = 0; i < 50; ++i)
+    w.put(fmt::format("k{}", i), value(1));
+  w.run();
+  EXPECT_EQ(w.store->held(0), 2u);
+  const auto taken = w.log->reading(0).at(partition_id{0});
+  EXPECT_GE(taken, offset{6});
+  EXPECT_LE(taken, offset{9});
+  w.advance(3s);
+  EXPECT_EQ(w.store->held(0), 2u);
+  EXPECT_EQ(w.log->reading(0).at(partition_id{0}), taken);
+  w.store->release(0);
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{50});
+  EXPECT_EQ(w.rows("now").size(), 50u);
+}
+
+struct three_kinds : world {
+  three_kinds() : world({.tables = {latest("now"), aggregate("sums"), log_table("events")}}) {}
+};
+
+void expect_three_kinds(world& w, std::int64_t records, int per_record = 1) {
+  EXPECT_EQ(w.rows("now"), folded(w));
+  EXPECT_EQ(offsets(w.entries("events")), up_to(records));
+  std::map<std::string, std::int64_t> count;
+  for (const auto& r : w.log->records(partition_id{0}))
+    ++count[*r.key];
+  const auto sums = w.rows("sums");
+  EXPECT_EQ(sums.size(), count.size());
+  for (const auto& [key, stored] : sums) {
+    EXPECT_EQ(shown(w.table("sums"), stored)["n"], count[key]) << key;
+    EXPECT_EQ(shown(w.table("sums"), stored)["total"], count[key] * per_record) << key;
+  }
+  for (const auto* t : {"now", "sums", "events"})
+    EXPECT_EQ(w.position(t), offset{records}) << t;
+}
+
+TEST(partition, applies_the_records_of_a_batch_once_though_the_answer_is_lost) {
+  for (const auto f : {support::fault::drop_reply, support::fault::drop_request}) {
+    three_kinds w;
+    lone_partition p(w);
+    w.run();
+    w.store->inject(0, f);
+    for (int i = 0; i < 5; ++i)
+      w.put(fmt::format("k{}", i % 2), value(1));
+    w.advance(200ms);
+    EXPECT_FALSE(w.board.links().at(0));
+    w.store->link_up(0);
+    w.put("k0", value(9));
+    w.run();
+    expect_three_kinds(w, 6);
+    EXPECT_EQ(w.store->counted().claims, 1u); // nothing was dropped and read again
+    std::vector<std::int64_t> told;
+    for (const auto& c : p.published("events"))
+      for (const auto& e : c->entries)
+        told.push_back(e.at.value);
+    EXPECT_EQ(told, up_to(6));
+  }
+}
+
+TEST(partition, applies_both_batches_of_a_pipeline_once_though_both_answers_are_lost_and_publishes_them_in_order) {
+  three_kinds w;
+  lone_partition p(w, {.limits = small_batches(2)});
+  w.run();
+  static_cast<void>(p.published("events"));
+  w.store->hold(0);
+  for (int i = 0; i < 4; ++i)
+    w.put(fmt::format("k{}", i % 2), value(1));
+  w.run();
+  ASSERT_EQ(w.store->held(0), 2u);
+  w.store->inject(0, support::fault::drop_reply, 0, 2);
+  w.store->release(0);
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{4});
+  w.store->link_up(0);
+  w.put("k1", value(5));
+  w.run();
+  expect_three_kinds(w, 5);
+  EXPECT_EQ(w.store->counted().claims, 1u);
+  version before;
+  std::vector<std::int64_t> told;
+  for (const auto& c : p.published("events")) {
+    EXPECT_GT(c->first, before);
+    EXPECT_GE(c->last.value, c->first.value + std::max<std::size_t>(c->entries.size(), 1) - 1);
+    before = c->last;
+    for (const auto& e : c->entries)
+      told.push_back(e.at.value);
+  }
+  EXPECT_EQ(told, up_to(5));
+  EXPECT_LE(before, w.head().last);
+}
+
+TEST(partition, reads_a_batch_that_redis_refused_again_from_the_stored_position) {
+  three_kinds w;
+  lone_partition p(w, {.limits = small_batches(2)});
+  w.run();
+  w.put("k0", value(1));
+  w.run();
+  w.store->inject(0, support::fault::answer_error, 0, 1, ec::redis_script);
+  for (int i = 1; i < 7; ++i)
+    w.put(fmt::format("k{}", i % 3), value(1));
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{1});
+  EXPECT_FALSE(p.running());
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{7}; }));
+  expect_three_kinds(w, 7);
+  EXPECT_EQ(w.store->counted().claims, 2u);
+}
+
+TEST(partition, a_redis_that_cannot_write_for_a_while_costs_no_claim) {
+  three_kinds w;
+  lone_partition p(w, {.limits = small_batches(2)});
+  w.run();
+  w.store->inject(0, support::fault::answer_error, 0, 3, ec::redis_cannot_write);
+  for (int i = 0; i < 9; ++i)
+    w.put("k", value(1));
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{9}; }));
+  expect_three_kinds(w, 9);
+  EXPECT_EQ(w.store->counted().claims, 1u);
+}
+
+TEST(partition, a_fenced_owner_writes_nothing_more_until_it_has_claimed) {
+  three_kinds w;
+  lone_partition p(w);
+  w.put("k", value(1));
+  w.run();
+  w.store->claim({w.key(0), "somebody", -1, {}}, [](auto) {});
+  w.put("k", value(2));
+  w.run();
+  EXPECT_GE(w.store->counted().fenced, 1u);
+  EXPECT_FALSE(p.running());
+  const auto applied = w.store->counted().applied;
+  const auto fenced = w.store->counted().fenced;
+  w.put("k", value(3));
+  caf::anon_send(p.at->actor, actors::heartbeat_due{});
+  caf::anon_send(p.at->actor, actors::records_ready{});
+  w.run();
+  EXPECT_EQ(w.store->counted().applied, applied);
+  EXPECT_EQ(w.store->counted().fenced, fenced);
+  EXPECT_EQ(w.store->counted().claims, 2u);
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{3}; }));
+  EXPECT_EQ(w.store->counted().claims, 3u);
+  expect_three_kinds(w, 3);
+}
+
+TEST(partition, two_owners_of_one_partition_never_lose_and_never_double) {
+  three_kinds w;
+  lone_partition a(w, {.incarnation = "a", .limits = small_batches(2)});
+  lone_partition b(w, {.incarnation = "b", .limits = small_batches(2)});
+  for (int i = 0; i < 120; ++i) {
+    w.put(fmt::format("k{}", i % 7), value(1));
+    if (i % 3 == 0)
+      w.advance(100ms);
+  }
+  EXPECT_GT(w.store->counted().fenced, 5u); // they did fight
+  a.retire(true);
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{120}; }));
+  expect_three_kinds(w, 120);
+  w.put("k0", value(1));
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{121}; }));
+  expect_three_kinds(w, 121);
+}
+
+TEST(partition, an_owner_of_an_earlier_generation_is_refused_while_the_later_one_is_alive) {
+  three_kinds w;
+  lone_partition late(w, {.incarnation = "late", .generation = 5});
+  w.run();
+  lone_partition early(w, {.incarnation = "early", .generation = 4});
+  w.put("k", value(1));
+  w.advance(10s);
+  EXPECT_EQ(w.position("now"), offset{1});
+  EXPECT_EQ(w.store->counted().fenced, 0u);
+  EXPECT_GT(w.store->counted().refused_claims, 1u);
+  EXPECT_TRUE(early.at->starts.empty());
+}
+
+TEST(partition, killing_its_actor_at_any_moment_is_a_restart_and_ends_in_the_same_state) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    world w({.tables = {latest("now"), aggregate("sums"), log_table("events")}, .delayed_answers = true, .seed = seed});
+    std::mt19937_64 random(seed);
+    lone_partition p(w, {.limits = small_batches(3)});
+    for (int i = 0; i < 40; ++i)
+      w.put(fmt::format("k{}", i % 5), value(1));
+    for (int kills = 0; kills < 4; ++kills) {
+      for (auto steps = random() % 40; steps > 0; --steps) {
+        if (!w.answers.empty() && random() % 2) {
+          auto next = std::move(w.answers.front());
+          w.answers.pop_front();
+          next();
+        } else {
+          w.jobs->try_run_once();
+        }
+      }
+      caf::anon_send_exit(p.at->actor, caf::exit_reason::kill);
+      p.respawn();
+    }
+    ASSERT_TRUE(w.until([&] { return w.position("now") == offset{40}; })) << "seed " << seed;
+    expect_three_kinds(w, 40);
+    if (HasFailure())
+      FAIL() << "seed " << seed;
+  }
+}
+
+TEST(partition, a_revoked_one_finishes_what_is_in_flight_and_commits_nothing_more) {
+  three_kinds w;
+  lone_partition p(w);
+  w.run();
+  w.store->hold(0);
+  w.put("k", value(1));
+  w.run();
+  p.retire(false);
+  w.run();
+  EXPECT_FALSE(p.ended()); // its last answer is on the way
+  w.put("k", value(2));
+  w.store->release(0);
+  w.run();
+  EXPECT_TRUE(p.ended());
+  EXPECT_EQ(p.committed_position(), 1);
+  w.put("k", value(3));
+  w.advance(5s);
+  EXPECT_EQ(w.position("now"), offset{1});
+  EXPECT_EQ(p.committed_position(), 1);
+}
+
+TEST(partition, a_lost_one_ends_at_once_and_one_without_answers_in_a_few_seconds) {
+  three_kinds w;
+  lone_partition lost(w);
+  w.run();
+  w.store->hold(0);
+  w.put("k", value(1));
+  w.run();
+  lost.retire(true);
+  w.run();
+  EXPECT_TRUE(lost.ended());
+  lone_partition waits(w, {.incarnation = "b"});
+  w.run();
+  waits.retire(false);
+  w.advance(1s);
+  EXPECT_FALSE(waits.ended());
+  w.advance(5s);
+  EXPECT_TRUE(waits.ended());
+}
+
+// -- dead letters -----------------------------------------------------------------------------------------------------------------------
+
+TEST(partition, a_dead_letter_is_delivered_before_the_position_passes_it) {
+  three_kinds w;
+  lone_partition p(w);
+  w.run();
+  w.producer.hold();
+  w.put("k", value(1));
+  w.put("bad", "no json");
+  w.put("k", value(2));
+  w.advance(2s);
+  EXPECT_LE(w.position("now"), offset{1});
+  w.producer.release();
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{3});
+  const auto letters = w.producer.sent_to("readings-dead");
+  ASSERT_EQ(letters.size(), 1u);
+  EXPECT_EQ(*letters[0].value, "no json");
+  const std::map<std::string, std::string> headers(letters[0].headers.begin(), letters[0].headers.end());
+  EXPECT_EQ(headers.at("weir.offset"), "1");
+  EXPECT_EQ(headers.at("weir.topic"), "readings-topic");
+  EXPECT_FALSE(headers.at("weir.reason").empty());
+  EXPECT_EQ(offsets(w.entries("events")), (std::vector<std::int64_t>{0, 2}));
+  EXPECT_EQ(w.board.sources()[source_name].dead_letters, 1u);
+}
+
+TEST(partition, waits_and_says_so_while_the_dead_letter_topic_takes_nothing) {
+  three_kinds w;
+  lone_partition p(w);
+  w.run();
+  w.producer.fail_with(error{ec::kafka_unreachable, "no brokers"});
+  w.put("bad", "no json");
+  w.put("k", value(1));
+  w.advance(20s);
+  EXPECT_EQ(w.position("now"), offset{0});
+  EXPECT_NE(p.status().message.find("no brokers"), std::string::npos) << p.status().message;
+  EXPECT_NE(w.board.waits()["partition/readings/0"].find("readings-dead"), std::string::npos);
+  w.producer.fail_with({});
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{2}; }));
+  EXPECT_EQ(w.producer.sent_to("readings-dead").size(), 1u);
+  EXPECT_TRUE(w.board.waits()["partition/readings/0"].empty());
+}
+
+TEST(partition, goes_on_after_a_dead_letter_though_upkeep_filled_the_pipeline_meanwhile) {
+  auto brief = latest("now");
+  brief.ttl = 2s;
+  world w({.tables = {brief}});
+  lone_partition p(w, {.limits = small_batches(1)});
+  w.put("old", value(1));
+  w.advance(1500ms);
+  w.store->hold(0);
+  w.put("k", value(2));
+  w.run(); // in flight
+  w.producer.hold();
+  w.put("bad", "no json");
+  w.run(); // waits for its letter
+  w.advance(2s); // "old" expires: the second in flight
+  ASSERT_EQ(w.store->held(0), 2u);
+  w.producer.release();
+  w.run();
+  w.store->release(0);
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{3});
+}
+
+// -- where it starts --------------------------------------------------------------------------------------------------------------------
+
+TEST(partition, fills_a_table_added_later_from_the_oldest_record_while_the_others_take_nothing_twice) {
+  world w({.tables = {aggregate("sums"), log_table("events")}});
+  lone_partition p(w);
+  for (int i = 0; i < 6; ++i)
+    w.put("k", value(1));
+  w.put("bad", "no json");
+  w.run();
+  p.retire(false);
+  w.run();
+  w.topo.tables["more"] = log_table("more");
+  w.topo.tables["latest"] = latest("latest");
+  lone_partition q(w, {.incarnation = "b", .limits = small_batches(2)});
+  w.put("k", value(2));
+  w.run();
+  EXPECT_EQ(*q.at->starts.at(0).at, offset{0});
+  const std::vector<std::int64_t> all{0, 1, 2, 3, 4, 5, 7};
+  EXPECT_EQ(offsets(w.entries("more")), all);
+  EXPECT_EQ(offsets(w.entries("events")), all);
+  EXPECT_EQ(shown(w.table("sums"), w.rows("sums").at("k"))["n"], 7);
+  EXPECT_EQ(w.rows("latest").at("k"), value(2));
+  EXPECT_EQ(w.producer.sent_to("readings-dead").size(), 1u); // nor is a dead letter written twice
+  for (const auto& [name, t] : w.topo.tables)
+    EXPECT_EQ(w.position(name), offset{8}) << name;
+}
+
+TEST(partition, blocks_on_a_position_beyond_the_end_of_the_log_and_says_why) {
+  world w;
+  lone_partition p(w);
+  for (int i = 0; i < 4; ++i)
+    w.put("k", value(1));
+  w.run();
+  p.kill();
+  w.log->replace(partition_id{0}, offset{0});
+  w.put("k", value(2));
+  p.respawn();
+  w.advance(10s);
+  EXPECT_EQ(p.status().state, "blocked");
+  EXPECT_NE(p.status().message.find("beyond the end"), std::string::npos) << p.status().message;
+  EXPECT_FALSE(p.at->starts.back().at);
+  EXPECT_EQ(w.position("now"), offset{4});
+}
+
+TEST(partition, blocks_when_another_record_stands_at_the_last_applied_offset) {
+  world w;
+  lone_partition p(w);
+  for (int i = 0; i < 4; ++i)
+    w.put("k", value(1));
+  w.run();
+  p.kill();
+  w.log->replace(partition_id{0}, offset{0});
+  for (int i = 0; i < 9; ++i)
+    w.put("other", value(7));
+  p.respawn();
+  w.advance(10s);
+  EXPECT_EQ(p.status().state, "blocked");
+  EXPECT_NE(p.status().message.find("another log"), std::string::npos) << p.status().message;
+  EXPECT_EQ(w.rows("now"), (std::map<std::string, std::string>{{"k", value(1)}}));
+}
+
+TEST(partition, blocks_when_records_were_deleted_before_they_were_read) {
+  world w;
+  lone_partition p(w);
+  w.put("k", value(1));
+  w.run();
+  p.kill();
+  for (int i = 0; i < 5; ++i)
+    w.put("k", value(2));
+  w.log->trim(partition_id{0}, offset{4});
+  p.respawn();
+  w.advance(5s);
+  EXPECT_EQ(p.status().state, "blocked");
+  EXPECT_NE(p.status().message.find("deleted"), std::string::npos) << p.status().message;
+}
+
+TEST(partition, starts_anew_at_the_embedded_brokers_oldest_record_when_its_position_is_not_there) {
+  world w;
+  w.topo.kafka.brokers = "embedded";
+  lone_partition p(w);
+  for (int i = 0; i < 4; ++i)
+    w.put("k", value(1));
+  w.run();
+  p.kill();
+  w.log->replace(partition_id{0}, offset{0});
+  w.put("k", value(2));
+  p.respawn();
+  w.run();
+  EXPECT_TRUE(p.running());
+  EXPECT_EQ(w.position("now"), offset{1});
+  EXPECT_EQ(w.rows("now").at("k"), value(2));
+}
+
+TEST(partition, rebuilds_state_that_redis_lost_from_the_oldest_record_where_kafka_has_a_commit) {
+  world w;
+  w.topo.sources[source_name].start = start_at::latest;
+  for (int i = 0; i < 3; ++i)
+    w.put(fmt::format("k{}", i), value(1));
+  lone_partition p(w);
+  w.run();
+  w.put("k4", value(2));
+  w.run();
+  EXPECT_EQ(w.rows("now").size(), 1u);
+  p.at->consumer->commit({{partition_id{0}, offset{p.committed_position()}}});
+  p.kill();
+  w.store->flush_all();
+  p.respawn();
+  w.run();
+  EXPECT_EQ(*p.at->starts.back().at, offset{0});
+  EXPECT_EQ(w.rows("now"), folded(w));
+}
+
+TEST(partition, tries_again_while_redis_or_kafka_do_not_answer) {
+  world w;
+  w.store->inject_read(support::fault::answer_error, 0, 3);
+  w.log->fail_questions(error{ec::kafka_unreachable, "no brokers"});
+  lone_partition p(w);
+  w.put("k", value(1));
+  w.advance(10s);
+  EXPECT_NE(p.status().message.find("no brokers"), std::string::npos) << p.status().message;
+  EXPECT_GT(w.store->counted().claims, 1u);
+  w.log->fail_questions({});
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{1}; }));
+}
+
+TEST(partition, reads_again_what_a_broken_queue_did_not_hand_over) {
+  three_kinds w;
+  lone_partition p(w, {.limits = small_batches(2)});
+  for (int i = 0; i < 3; ++i)
+    w.put("k", value(1));
+  w.run();
+  w.log->fail_next_drain(partition_id{0}, error{ec::kafka_failed, "broken"});
+  w.put("k", value(1));
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{4}; }));
+  w.log->redeliver(partition_id{0}, offset{1});
+  w.put("k", value(1));
+  w.run();
+  expect_three_kinds(w, 5);
+}
+
+// -- upkeep -----------------------------------------------------------------------------------------------------------------------------
+
+std::set<std::string> removals(const std::vector<change_set_ptr>& changes) {
+  std::set<std::string> out;
+  for (const auto& c : changes)
+    for (const auto& r : c->rows)
+      if (!r.value)
+        out.insert(r.key);
+  return out;
+}
+
+TEST(partition, removes_and_publishes_rows_whose_time_is_over_and_keeps_renewed_ones) {
+  auto brief = latest("now");
+  brief.ttl = 10s;
+  world w({.tables = {brief}});
+  lone_partition p(w);
+  w.put("renewed", value(1));
+  w.put("over", value(1));
+  w.advance(6s);
+  w.put("renewed", value(2));
+  static_cast<void>(p.published("now"));
+  w.advance(6s);
+  EXPECT_EQ(w.rows("now"), (std::map<std::string, std::string>{{"renewed", value(2)}}));
+  EXPECT_EQ(removals(p.published("now")), std::set<std::string>{"over"});
+  w.advance(6s);
+  EXPECT_TRUE(w.rows("now").empty());
+  EXPECT_EQ(removals(p.published("now")), std::set<std::string>{"renewed"});
+}
+
+TEST(partition, keeps_a_row_that_is_renewed_while_its_expiry_is_on_the_way) {
+  auto brief = latest("now");
+  brief.ttl = 10s;
+  world w({.tables = {brief}});
+  lone_partition p(w);
+  w.put("renewed", value(1));
+  w.put("over", value(1));
+  w.advance(9900ms);
+  w.store->hold(0);
+  w.put("renewed", value(2)); // in flight, before the expiry
+  w.advance(2s);
+  ASSERT_EQ(w.store->held(0), 2u);
+  static_cast<void>(p.published("now"));
+  w.store->release(0);
+  w.run();
+  EXPECT_EQ(w.rows("now"), (std::map<std::string, std::string>{{"renewed", value(2)}}));
+  EXPECT_EQ(removals(p.published("now")), std::set<std::string>{"over"});
+}
+
+TEST(partition, trims_a_log_to_its_share_of_the_count) {
+  auto t = log_table("events");
+  t.keep_count = 20;
+  world w({.partitions = 2, .tables = {t}});
+  lone_partition p(w, {.limits = small_batches(3)});
+  for (int i = 0; i < 50; ++i) {
+    w.put("k", value(1));
+    if (i % 5 == 0)
+      w.advance(200ms);
+  }
+  w.advance(3s);
+  const auto left = offsets(w.entries("events"));
+  EXPECT_GE(left.size(), 10u);
+  EXPECT_LE(left.size(), 12u); // packed entries go as a whole
+  EXPECT_EQ(left.back(), 49);
+  EXPECT_EQ(w.head().tables.at("events@1").records, left.size());
+}
+
+TEST(partition, trims_a_log_by_age_while_nothing_new_comes) {
+  auto t = log_table("events");
+  t.keep_age = 30s;
+  world w({.tables = {t}});
+  lone_partition p(w);
+  w.run();
+  for (int i = 0; i < 4; ++i) {
+    w.put("k", value(1));
+    w.run();
+  }
+  w.advance(20s);
+  w.put("k", value(1));
+  w.advance(15s);
+  EXPECT_EQ(offsets(w.entries("events")), std::vector<std::int64_t>{4});
+  w.advance(20s);
+  EXPECT_TRUE(w.entries("events").empty());
+}
+
+TEST(partition, aggregates_loaded_lazily_are_the_same_with_every_batch_boundary) {
+  const auto run = [](std::size_t batch, std::size_t cached, bool kill) {
+    world w({.tables = {aggregate("sums")}});
+    partition_limits l = small_batches(batch);
+    l.cached_states = cached;
+    lone_partition p(w, {.limits = l});
+    std::mt19937_64 random(7);
+    for (int i = 0; i < 60; ++i) {
+      w.put(fmt::format("k{}", random() % 9), value(static_cast<std::uint64_t>(i), static_cast<int>(random() % 100)));
+      if (i % 10 == 0) {
+        w.run();
+        if (kill) {
+          p.kill();
+          p.respawn();
+        }
+      }
+    }
+    w.run();
+    EXPECT_EQ(w.position("sums"), offset{60});
+    return w.rows("sums");
+  };
+  const auto expected = run(1000, 1000, false);
+  ASSERT_EQ(expected.size(), 9u);
+  for (const std::size_t batch : {1, 2, 3, 7, 16})
+    for (const std::size_t cached : {1, 4, 1000})
+      for (const bool kill : {false, true})
+        EXPECT_EQ(run(batch, cached, kill), expected) << batch << " " << cached << " " << kill;
+}
+
+TEST(partition, a_state_that_cannot_be_loaded_is_asked_for_again) {
+  three_kinds w;
+  lone_partition p(w);
+  w.run();
+  w.store->inject_read(support::fault::answer_error);
+  w.put("k", value(1));
+  w.run();
+  EXPECT_EQ(w.position("sums"), offset{0});
+  ASSERT_TRUE(w.until([&] { return w.position("sums") == offset{1}; }));
+  expect_three_kinds(w, 1);
+}
+
+TEST(partition, a_heartbeat_says_that_nothing_older_will_come) {
+  three_kinds w;
+  lone_partition p(w);
+  w.put("k", value(1));
+  w.run();
+  const auto before = p.published("now");
+  ASSERT_FALSE(before.empty());
+  const auto changed = before.back()->last;
+  w.advance(3s);
+  EXPECT_TRUE(p.published("now").empty()); // only when others have something newer
+  caf::anon_send(p.at->actor, actors::heartbeat_due{});
+  w.run();
+  const auto after = p.published("now");
+  ASSERT_EQ(after.size(), 1u);
+  EXPECT_TRUE(after[0]->rows.empty());
+  EXPECT_EQ(after[0]->previous, changed);
+  EXPECT_GT(after[0]->last.value, changed.value + 2'900'000);
+  EXPECT_EQ(p.progress->known.load(), after[0]->last.value);
+  EXPECT_EQ(p.progress->changed.load(), changed.value);
+}
+
+TEST(partition, a_heartbeat_of_a_fenced_owner_tells_nobody_anything) {
+  three_kinds w;
+  lone_partition p(w);
+  w.run();
+  static_cast<void>(p.published("now"));
+  w.store->claim({w.key(0), "somebody", -1, {}}, [](auto) {});
+  caf::anon_send(p.at->actor, actors::heartbeat_due{});
+  w.run();
+  EXPECT_TRUE(p.published("now").empty());
+}
+
+// -- Redis goes back in time --------------------------------------------------------------------------------------------------------------
+
+struct rollback : three_kinds {
+  lone_partition p{*this, {.limits = small_batches(2)}};
+  std::shared_ptr<const support::memory_store::snapshot> saved;
+  std::string epoch;
+
+  rollback() {
+    for (int i = 0; i < 5; ++i)
+      put(fmt::format("k{}", i % 3), value(1));
+    run();
+    saved = store->take_snapshot();
+    epoch = head().stream.value;
+    for (int i = 0; i < 4; ++i)
+      put(fmt::format("k{}", i % 2), value(1));
+    run();
+    EXPECT_EQ(position("now"), offset{9});
+  }
+  void fail_over() {
+    store->link_down(0);
+    store->roll_back(saved);
+    store->new_run_id();
+    run();
+  }
+  void expect_healed(std::int64_t records) {
+    ASSERT_TRUE(until([&] { return position("now") == offset{records}; }));
+    expect_three_kinds(*this, records);
+    EXPECT_GT(head().stream.value, epoch);
+  }
+};
+
+TEST(partition, notices_that_redis_lost_writes_as_soon_as_the_link_is_back_and_starts_a_new_epoch) {
+  rollback w;
+  w.fail_over();
+  w.store->link_up(0);
+  w.expect_healed(9);
+}
+
+TEST(partition, notices_lost_writes_with_a_batch_in_flight_too) {
+  rollback w;
+  w.store->hold(0);
+  w.put("k0", value(1));
+  w.run();
+  w.fail_over();
+  w.store->release(0);
+  w.store->link_up(0);
+  w.expect_healed(10);
+}
+
+TEST(partition, another_owner_after_a_failover_starts_a_new_epoch) {
+  rollback w;
+  w.fail_over();
+  w.p.kill();
+  w.store->link_up(0);
+  lone_partition next(w, {.incarnation = "b"});
+  w.expect_healed(9);
+}
+
+TEST(partition, an_actor_started_anew_after_a_failover_starts_a_new_epoch_though_its_node_is_the_same) {
+  rollback w;
+  w.p.kill();
+  w.fail_over();
+  w.store->link_up(0);
+  w.p.respawn();
+  w.expect_healed(9);
+}
+
+TEST(partition, a_reconnect_without_loss_keeps_the_epoch) {
+  rollback w;
+  w.store->link_down(0);
+  w.run();
+  w.store->link_up(0);
+  w.put("k0", value(1));
+  w.run();
+  EXPECT_EQ(w.position("now"), offset{10});
+  EXPECT_EQ(w.head().stream.value, w.epoch);
+  EXPECT_EQ(w.store->counted().claims, 1u);
+}
+
+} // namespace
