@@ -51,7 +51,7 @@ struct submit {
 struct attach_client {
   partition_key partition;
   write_client_actor client;
-  bool gone = false; // it ends: forget it
+  caf::actor_addr ended; // not null: forget this one, if it is still the partition's client
 };
 
 } // namespace weir::actors

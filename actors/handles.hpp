@@ -81,8 +81,6 @@ using source_actor = caf::typed_actor<
   caf::reacts_to<kafka_trouble>,
   // A partition actor knows where its reading starts.
   caf::reacts_to<start_resolved>,
-  // A partition actor needs its reading moved.
-  caf::reacts_to<restart_wanted>,
   // INTERNAL: what the brokers say of the topic.
   caf::reacts_to<topic_described>,
   // INTERNAL: what Redis says this source is.

@@ -71,7 +71,7 @@ struct job_writer_state {
                                    std::vector<feed_table>{{config.ref, config.inbox, config.publisher,
                                                             at == head.tables.end() ? version{} : at->second.changed}},
                                    progress);
-    caf::anon_send(config.writer, attach_client{key(), write_client_actor{me()}, false});
+    caf::anon_send(config.writer, attach_client{key(), write_client_actor{me()}, {}});
     claimed = true;
     send({}); // the new owner's heartbeat
     sent_rows = 0;
@@ -158,7 +158,7 @@ job_writer_actor::behavior_type job_writer(job_writer_actor::stateful_pointer<jo
   s.chain = std::make_unique<redis::chain>(s.key());
   s.config.node->board->waiting(s.label, "claims the job's table in Redis");
   caf::anon_send(s.config.publisher, table_partitions{{s.key()}});
-  self->attach_functor([writer = s.config.writer, key = s.key()] { caf::anon_send(writer, attach_client{key, {}, true}); });
+  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] { caf::anon_send(writer, attach_client{key, {}, me}); });
   self->delayed_send(self, tick, caf::tick_atom::value);
   s.claim();
   return {

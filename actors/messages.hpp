@@ -51,12 +51,6 @@ struct start_resolved {
   result<offset> at;
 };
 
-// Reading has to start again at another offset; the partition has given its queue back.
-struct restart_wanted {
-  partition_id partition;
-  offset at;
-};
-
 using queue_ptr = std::shared_ptr<kafka::partition_queue>;
 
 struct queue_assigned {
@@ -163,7 +157,6 @@ WEIR_LOCAL_MESSAGE(kafka_trouble)
 WEIR_LOCAL_MESSAGE(topic_described)
 WEIR_LOCAL_MESSAGE(identity_stored)
 WEIR_LOCAL_MESSAGE(start_resolved)
-WEIR_LOCAL_MESSAGE(restart_wanted)
 WEIR_LOCAL_MESSAGE(queue_assigned)
 WEIR_LOCAL_MESSAGE(records_ready)
 WEIR_LOCAL_MESSAGE(heartbeat_due)

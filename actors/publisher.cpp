@@ -110,6 +110,8 @@ struct publisher_state {
     for (const auto& p : channel->wanted()) {
       if (!loading.insert(p).second)
         continue;
+      if (channel->ready())
+        gaps.add(); // it was whole before: something is missing, or Redis lost something
       load_partition(*config.node->store, config.table, config.ref, p, limits, [me, p, n = life](result<table::partition_load> part) {
         caf::anon_send(me, part_loaded{n, p, std::move(part)});
       });
@@ -141,7 +143,6 @@ struct publisher_state {
     if (!channel)
       return;
     if (content.gap) {
-      gaps.add();
       log::warn(label, "the inbox overflowed; loading the table again");
       channel->lost();
       ++life; // loads under way may have been read before what was lost
@@ -320,8 +321,13 @@ struct publisher_state {
       }
       if (!last)
         return;
-      if (all->failed)
-        return respond(rest_error(503, "redis_unreachable", "Redis does not answer"));
+      if (all->failed) {
+        // The table is there all the same; what only Redis knows is not.
+        table::rest_reply unknown;
+        unknown.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":null,"offset":0,"epoch":""}})", json_quote(this_config.table.name),
+                                   kind_name(this_config.table.kind), json_quote(this_config.table.from));
+        return respond(std::move(unknown));
+      }
       table::view_chain chain;
       for (std::uint32_t i = 0; i < keys.size(); ++i) {
         chain.index_of(keys[i]);

@@ -246,10 +246,11 @@ redis_writer_actor::behavior_type redis_writer(redis_writer_actor::stateful_poin
       s.pump();
     },
     [self](const attach_client& m) {
-      if (m.gone)
-        self->state.clients.erase(m.partition);
-      else
-        self->state.clients[m.partition] = m.client;
+      auto& clients = self->state.clients;
+      if (!m.ended)
+        clients[m.partition] = m.client;
+      else if (const auto at = clients.find(m.partition); at != clients.end() && at->second.address() == m.ended)
+        clients.erase(at);
     },
     [self](const link_changed& m) { self->state.on_link(m.state); },
     [self](const link_answered& m) { self->state.on_answer(m); },

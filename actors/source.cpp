@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <set>
+#include <thread>
 
 namespace weir::actors {
 namespace {
@@ -53,6 +54,7 @@ struct source_state {
   bool assigning = false;         // partitions were offered and librdkafka waits for assign()
   int assigning_ticks = 0;
   bool stopping = false;
+  bool closing = false; // the consumer leaves the group
   bool started = false;
   std::uint64_t next_life = 1;
   std::uint64_t ticks = 0;
@@ -221,12 +223,6 @@ struct source_state {
     caf::anon_send(o.actor, queue_assigned{queue_ptr{std::move(*queue)}});
   }
 
-  void on_restart(const restart_wanted& m) {
-    auto at = owned.find(m.partition);
-    if (at != owned.end())
-      hand_queue(m.partition, at->second, consumer->restart({m.partition, m.at}));
-  }
-
   void on_revoked(const partitions_revoked& m) {
     log::info(label, "partitions revoked", {{"count", m.partitions.size()}, {"lost", m.lost}});
     std::vector<partition_id> idle; // nothing of ours reads them: given back at once
@@ -340,6 +336,8 @@ struct source_state {
   }
 
   void on_stop() {
+    if (closing)
+      return self->quit(); // the consumer has left the group
     if (stopping)
       return;
     stopping = true;
@@ -354,10 +352,16 @@ struct source_state {
 
   void finish() {
     commit();
-    if (consumer)
-      consumer->close(close_deadline);
-    consumer.reset();
-    self->quit();
+    if (!consumer)
+      return self->quit();
+    // Leaving the group may take seconds: on a thread of its own, since nothing in an actor waits. It says when it is done.
+    closing = true;
+    source_actor me = self;
+    std::thread([me, leaving_consumer = std::move(consumer)]() mutable {
+      leaving_consumer->close(close_deadline);
+      leaving_consumer.reset();
+      caf::anon_send(me, stop_work{});
+    }).detach();
   }
 };
 
@@ -376,7 +380,6 @@ source_actor::behavior_type source(source_actor::stateful_pointer<source_state> 
     [self](const partitions_revoked& m) { self->state.on_revoked(m); },
     [self](const kafka_trouble& m) { self->state.on_trouble(m); },
     [self](const start_resolved& m) { self->state.on_start(m); },
-    [self](const restart_wanted& m) { self->state.on_restart(m); },
     [self](const topic_described& m) { self->state.on_described(m); },
     [self](const identity_stored& m) { self->state.on_identity(m); },
     [self](caf::tick_atom) { self->state.on_tick(); },

@@ -25,6 +25,39 @@ std::size_t session_policy::lagging() const {
       std::count_if(subscriptions_.begin(), subscriptions_.end(), [](const subscription& s) { return s.lagging; }));
 }
 
+// --- answers, in the order of the commands
+
+void session_policy::answer(std::string text) {
+  if (answers_.empty()) {
+    output_.reply(std::move(text));
+    return;
+  }
+  answers_.push_back({0, std::move(text)});
+  if (answers_.size() > limits_.waiting_answers)
+    close(client_close::bad_request, "too many commands at once");
+}
+
+void session_policy::answer_subscribe(std::uint32_t generation, std::string text) {
+  const auto at = std::find_if(answers_.begin(), answers_.end(), [&](const auto& a) { return a.generation == generation; });
+  if (at == answers_.end())
+    return;
+  at->text = std::move(text);
+  send_answers();
+}
+
+void session_policy::send_answers() {
+  while (!answers_.empty() && !answers_.front().text.empty()) {
+    auto first = std::move(answers_.front());
+    answers_.pop_front();
+    output_.reply(std::move(first.text));
+    if (first.generation == 0)
+      continue;
+    for (auto& s : subscriptions_)
+      if (s.generation == first.generation)
+        s.held = false;
+  }
+}
+
 // --- commands
 
 void session_policy::on_message(std::string_view text, std::int64_t now_ms) {
@@ -51,7 +84,7 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
   case command_kind::connect: connect(command, now_ms); return;
   case command_kind::subscribe: subscribe(command, now_ms); return;
   case command_kind::unsubscribe: unsubscribe(command); return;
-  case command_kind::ping: output_.reply(empty_reply(command.id, "ping")); return;
+  case command_kind::ping: answer(empty_reply(command.id, "ping")); return;
   case command_kind::pong:
   case command_kind::send: return;
   case command_kind::publish:
@@ -62,7 +95,7 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
   case command_kind::refresh:
   case command_kind::sub_refresh:
   case command_kind::unknown:
-    output_.reply(error_reply(command.id, client_error::method_not_found, "method not found"));
+    answer(error_reply(command.id, client_error::method_not_found, "method not found"));
     return;
   }
 }
@@ -70,7 +103,7 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
 void session_policy::connect(const client_command& command, std::int64_t now_ms) {
   connected_ = true;
   ping_due_ms_ = now_ms + limits_.ping_ms;
-  output_.reply(connect_reply(command.id, client_, server_version_, limits_.ping_ms / 1000));
+  answer(connect_reply(command.id, client_, server_version_, limits_.ping_ms / 1000));
 }
 
 int session_policy::objection(const subscribe_command& wanted, std::string& message) const {
@@ -119,7 +152,7 @@ void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
     message = "limit exceeded: " + std::to_string(limits_.subscriptions) + " subscriptions in a connection";
   }
   if (code != 0) {
-    output_.reply(error_reply(command.id, code, message));
+    answer(error_reply(command.id, code, message));
     return;
   }
   table::subscribe_request request;
@@ -137,6 +170,7 @@ void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
   s.generation = next_generation_++;
   s.command = command.id;
   s.asked_ms = now_ms;
+  answers_.push_back({s.generation, {}});
   subscriptions_.push_back(std::move(s));
   const auto& stored = subscriptions_.back();
   publishers_.subscribe(stored.table, stored.generation, std::move(request));
@@ -145,11 +179,11 @@ void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
 void session_policy::unsubscribe(const client_command& command) {
   if (auto* s = find(command.channel)) {
     if (s->is == stage::asking)
-      output_.reply(error_reply(s->command, client_error::internal, "unsubscribed meanwhile", true));
+      answer_subscribe(s->generation, error_reply(s->command, client_error::internal, "unsubscribed meanwhile", true));
     publishers_.unsubscribe(s->table, s->generation);
     erase(*s);
   }
-  output_.reply(empty_reply(command.id, "unsubscribe"));
+  answer(empty_reply(command.id, "unsubscribe"));
 }
 
 void session_policy::erase(subscription& s) {
@@ -161,7 +195,14 @@ void session_policy::erase(subscription& s) {
 }
 
 void session_policy::resubscribe(subscription& s) {
-  output_.reply(unsubscribe_push(s.table, client_unsubscribe::insufficient_state, "insufficient state"));
+  auto push = unsubscribe_push(s.table, client_unsubscribe::insufficient_state, "insufficient state");
+  if (s.held) { // right behind its reply, which has not gone yet
+    for (auto& a : answers_)
+      if (a.generation == s.generation)
+        a.text += "\n" + push;
+  } else {
+    output_.reply(std::move(push));
+  }
   publishers_.unsubscribe(s.table, s.generation);
   erase(s);
 }
@@ -173,17 +214,17 @@ void session_policy::on_subscribed(const std::string& table, std::uint32_t gener
   auto* s = find(table);
   if (!s || s->generation != generation || s->is != stage::asking)
     return;
-  if (reply.code != 0)
-    output_.reply(error_reply(s->command, reply.code, reply.message, reply.temporary));
-  else
-    output_.reply(subscribe_reply_text(s->command, reply.body));
+  auto text = reply.code != 0 ? error_reply(s->command, reply.code, reply.message, reply.temporary)
+                              : subscribe_reply_text(s->command, reply.body);
   if (!reply.live) {
     erase(*s);
-    return;
+  } else {
+    s->is = stage::live;
+    s->cursor = reply.at;
+    s->held = answers_.front().generation != generation;
+    s->lagging = reply.more || s->held; // what comes before its reply has gone is fetched when it has
   }
-  s->is = stage::live;
-  s->cursor = reply.at;
-  s->lagging = reply.more;
+  answer_subscribe(generation, std::move(text));
   ask_next(now_ms);
 }
 
@@ -234,7 +275,7 @@ void session_policy::ask_next(std::int64_t now_ms) {
   for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
     const auto index = (turn_ + i) % subscriptions_.size();
     const auto& s = subscriptions_[index];
-    if (!s.lagging)
+    if (!s.lagging || s.held)
       continue;
     turn_ = index + 1;
     asked_ = s.generation;
@@ -288,9 +329,11 @@ void session_policy::on_tick(std::int64_t now_ms) {
     auto& s = subscriptions_[i];
     if (s.is != stage::asking || now_ms - s.asked_ms < limits_.answer_ms)
       continue;
-    output_.reply(error_reply(s.command, client_error::internal, "the table does not answer yet", true));
+    const auto generation = s.generation;
+    auto text = error_reply(s.command, client_error::internal, "the table does not answer yet", true);
     publishers_.unsubscribe(s.table, s.generation);
     erase(s);
+    answer_subscribe(generation, std::move(text));
   }
   ask_next(now_ms);
 }
@@ -300,6 +343,7 @@ void session_policy::end_all() {
   for (const auto& s : subscriptions_)
     publishers_.unsubscribe(s.table, s.generation);
   subscriptions_.clear();
+  answers_.clear();
   asked_ = 0;
 }
 

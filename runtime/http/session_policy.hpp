@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -53,6 +54,7 @@ struct session_limits {
   std::uint32_t connect_ms = 10'000;
   std::uint32_t stall_ms = 30'000; // a socket that takes nothing for so long
   std::uint32_t answer_ms = 4'500; // a publisher's answer; SDKs wait 5 s
+  std::size_t waiting_answers = 2'000; // answers behind one that is not known yet; more end the connection
   command_limits commands;
 };
 
@@ -96,11 +98,21 @@ private:
     std::uint32_t command = 0; // asking: id to be answered
     stage is = stage::asking;
     bool lagging = false;
+    bool held = false; // live, but its reply waits behind that of an earlier command: nothing of it may be sent
     arrival cursor;
     std::int64_t asked_ms = 0; // asking: when the publisher was asked
   };
 
+  // Replies go out in the order of the commands: what is answered before its turn waits here.
+  struct waiting_answer {
+    std::uint32_t generation = 0; // of the subscription that is asked about; 0: answered at once
+    std::string text;             // empty: not known yet
+  };
+
   subscription* find(std::string_view table);
+  void answer(std::string text);
+  void answer_subscribe(std::uint32_t generation, std::string text);
+  void send_answers();
   void handle(client_command& command, std::int64_t now_ms);
   void connect(const client_command& command, std::int64_t now_ms);
   void subscribe(client_command& command, std::int64_t now_ms);
@@ -119,6 +131,7 @@ private:
   session_publishers& publishers_;
   const session_limits limits_;
   std::vector<subscription> subscriptions_;
+  std::deque<waiting_answer> answers_; // at most limits_.waiting_answers; not empty only while the first is not known
   std::uint32_t next_generation_ = 1;
   std::uint32_t asked_ = 0; // generation of the subscription whose catch-up is under way; 0: none
   std::int64_t asked_ms_ = 0;

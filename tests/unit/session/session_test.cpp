@@ -201,8 +201,14 @@ TEST(session, what_cannot_be_subscribed_to_is_refused_with_its_own_code) {
                   {"flag", 1},
                   {"data", {{"mine", 1}}}}),
             0);
-  EXPECT_EQ(d.next().what, "subscribe");
-  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"phase", 2}}), 105) << "one is under way";
+  const auto pending = d.next();
+  EXPECT_EQ(pending.what, "subscribe");
+  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"phase", 2}}), 0) << "its turn comes after the first one's";
+  table::subscribe_reply live;
+  live.body = "{}";
+  live.live = true;
+  d.policy.on_subscribed("machines", pending.generation, live, d.now);
+  EXPECT_EQ(d.error_of(1), 105) << "one was under way";
 }
 
 TEST(session, subscriptions_are_bounded) {
@@ -505,5 +511,51 @@ TEST(session, closing_ends_all_subscriptions_at_their_publishers_once) {
 }
 
 TEST(session, its_memory_is_small) { EXPECT_LT(sizeof(session_policy), 512u); }
+
+} // namespace
+
+namespace {
+
+TEST(session, replies_go_out_in_the_order_of_the_commands) {
+  desk d;
+  d.connect();
+  d.say(d.subscribe_command(2, "machines"));
+  const auto machines = d.next();
+  d.say(d.subscribe_command(3, "totals"));
+  const auto totals = d.next();
+  d.say({{"id", 4}, {"ping", json::object()}});
+  EXPECT_TRUE(d.replies.empty());
+
+  table::subscribe_reply live;
+  live.body = "{\"offset\":1}";
+  live.live = true;
+  live.at = arrival{5};
+  d.policy.on_subscribed("totals", totals.generation, live, d.now);
+  EXPECT_TRUE(d.replies.empty()); // its turn has not come
+  // What changes meanwhile is not pushed before the reply; it is fetched afterwards.
+  d.policy.on_fan_out("totals", {text_frame("early"), arrival{5}, arrival{6}}, d.now);
+  EXPECT_TRUE(d.pushed.empty());
+
+  d.policy.on_subscribed("machines", machines.generation, live, d.now);
+  ASSERT_EQ(d.replies.size(), 3u);
+  EXPECT_EQ(d.replies[0]["id"], 2);
+  EXPECT_EQ(d.replies[1]["id"], 3);
+  EXPECT_EQ(d.replies[2]["id"], 4);
+  const auto asked_again = d.next();
+  EXPECT_EQ(asked_again.what, "catch_up");
+  EXPECT_EQ(asked_again.table, "totals");
+  EXPECT_EQ(asked_again.from, arrival{5});
+}
+
+TEST(session, a_flood_of_commands_behind_one_without_an_answer_is_ended) {
+  session_limits limits;
+  limits.waiting_answers = 50;
+  desk d{limits};
+  d.connect();
+  d.say(d.subscribe_command(2, "machines"));
+  for (std::uint32_t id = 3; id < 60 && d.closed == 0; ++id)
+    d.say({{"id", id}, {"ping", json::object()}});
+  EXPECT_EQ(d.closed, 3501);
+}
 
 } // namespace
