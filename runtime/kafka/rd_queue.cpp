@@ -9,9 +9,6 @@ namespace {
 
 tl::unexpected<error> gone() { return fail(ec::stopped, "the partition is not read here any more"); }
 
-// librdkafka looks at its limits before a fetch: one whose queue has come this near to them is not fetched.
-constexpr double full_at = 0.9, room_at = 0.6;
-
 } // namespace
 
 result<std::shared_ptr<split_queue>> split_queue::split(std::shared_ptr<handle> from, const std::string& topic, partition_start start,
@@ -26,7 +23,7 @@ result<std::shared_ptr<split_queue>> split_queue::split(std::shared_ptr<handle> 
   out->topic_ = topic;
   out->partition_ = start.partition;
   out->next_ = start.at.value;
-  out->limits_ = limits;
+  out->fill_ = fill_watch(limits);
   out->refetch_ = std::move(refetch);
   return out;
 }
@@ -103,11 +100,9 @@ result<std::size_t> split_queue::drain_locked(std::size_t most, const std::funct
     pending_.reset();
     return tl::unexpected(std::move(e));
   }
-  if (!refetches_by_itself() && !was_full_) {
-    const auto length = static_cast<double>(rd_kafka_queue_length(queue_.get()));
-    was_full_ = length >= full_at * static_cast<double>(limits_.messages) ||
-                length * mean_bytes_ >= full_at * static_cast<double>(limits_.kbytes) * 1024;
-  }
+  const bool watch = !refetches_by_itself();
+  if (watch)
+    fill_.before_drain(rd_kafka_queue_length(queue_.get()));
   std::size_t taken = 0, bytes = 0;
   for (bool wanted = true; wanted && taken < most;) {
     const message_ptr m{rd_kafka_consume_queue(queue_.get(), 0)};
@@ -140,21 +135,9 @@ result<std::size_t> split_queue::drain_locked(std::size_t most, const std::funct
     bytes += m->key_len + m->len;
     wanted = take(r);
   }
-  watch_fill(taken, bytes);
-  return taken;
-}
-
-void split_queue::watch_fill(std::size_t taken, std::size_t bytes) {
-  if (taken > 0)
-    mean_bytes_ += (static_cast<double>(bytes) / static_cast<double>(taken) - mean_bytes_) * 0.2;
-  if (!was_full_)
-    return;
-  const auto length = static_cast<double>(rd_kafka_queue_length(queue_.get()));
-  if (length <= room_at * static_cast<double>(limits_.messages) &&
-      length * mean_bytes_ <= room_at * static_cast<double>(limits_.kbytes) * 1024) {
-    was_full_ = false;
+  if (watch && fill_.after_drain(taken, bytes, rd_kafka_queue_length(queue_.get())))
     refetch_();
-  }
+  return taken;
 }
 
 } // namespace weir::kafka

@@ -34,7 +34,6 @@ private:
   split_queue() = default;
   static void wake(rd_kafka_t*, void* self);
   result<std::size_t> drain_locked(std::size_t most, const std::function<bool(const record&)>& take);
-  void watch_fill(std::size_t taken, std::size_t bytes);
 
   mutable std::mutex mutex_; // guards all but next_
   std::shared_ptr<handle> from_;
@@ -45,10 +44,8 @@ private:
   std::optional<error> pending_;
   std::atomic<std::int64_t> next_{0};
 
-  queue_limits limits_;
+  fill_watch fill_{{}};
   std::function<void()> refetch_;
-  double mean_bytes_ = 256; // of recent records' payloads
-  bool was_full_ = false;
 };
 
 class split_partition_queue : public partition_queue {

@@ -4,6 +4,7 @@
 #include "proto/topology.hpp"
 #include "runtime/kafka/rd_handle.hpp"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace weir::kafka {
@@ -15,6 +16,21 @@ struct queue_limits {
 };
 
 queue_limits divide_budget(std::uint64_t queue_bytes, std::int32_t partitions);
+
+// Notices when a queue that was full, so that librdkafka stopped fetching it, has room again. Lengths in messages, as they are at the time.
+class fill_watch {
+public:
+  explicit fill_watch(queue_limits limits) : limits_(limits) {}
+  void before_drain(std::size_t length);
+  // True: librdkafka should look again. Once for each time that the queue was full.
+  bool after_drain(std::size_t taken, std::size_t payload_bytes, std::size_t length);
+
+private:
+  double fill(std::size_t length) const; // 1: at one of the limits
+  queue_limits limits_;
+  double mean_bytes_ = 256; // of recent records' payloads
+  bool was_full_ = false;
+};
 
 // Values of properties whose names say that they are secret.
 std::unique_ptr<context> make_context(const kafka_config& kafka, std::string component);

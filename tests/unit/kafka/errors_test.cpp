@@ -55,6 +55,34 @@ TEST(settings, half_of_the_budget_is_divided_among_the_partitions_but_each_gets_
   EXPECT_LE(divide_budget(1ull << 50, 1).kbytes, 2'097'151u) << "librdkafka's own limit";
 }
 
+TEST(fill_watch, a_queue_that_was_full_is_fetched_again_once_there_is_room) {
+  fill_watch watch({1024, 1000});
+  watch.before_drain(950);
+  EXPECT_FALSE(watch.after_drain(100, 100, 850)) << "not yet";
+  watch.before_drain(850);
+  EXPECT_TRUE(watch.after_drain(400, 400, 450));
+  watch.before_drain(450);
+  EXPECT_FALSE(watch.after_drain(450, 450, 0)) << "once";
+}
+
+TEST(fill_watch, a_queue_that_was_never_full_needs_nothing) {
+  fill_watch watch({1024, 1000});
+  for (std::size_t length = 800; length > 0; length -= 100) {
+    watch.before_drain(length);
+    EXPECT_FALSE(watch.after_drain(100, 100, length - 100));
+  }
+}
+
+TEST(fill_watch, large_records_fill_a_queue_by_their_bytes) {
+  fill_watch watch({1024, 1'000'000});
+  for (int i = 0; i < 50; ++i) { // learns their size
+    watch.before_drain(10);
+    watch.after_drain(10, 100'000, 0);
+  }
+  watch.before_drain(100); // a mebibyte
+  EXPECT_TRUE(watch.after_drain(60, 600'000, 40));
+}
+
 std::string value_of(const conf_ptr& conf, const char* name) {
   char text[256];
   std::size_t size = sizeof text;
