@@ -683,13 +683,7 @@ partition_actor::behavior_type partition(partition_actor::stateful_pointer<parti
   s.lag_gauge = m.get(names::lag, s.source(), number);
   s.position_gauge = m.get(names::position, s.source(), number);
   s.in_flight_gauge = m.get(names::batches_in_flight, s.source(), number);
-  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address(), node = s.config.node, source = s.source(), number] {
-    caf::anon_send(writer, attach_client{key, {}, me});
-    // Somebody else's from now on: a lag that nobody measures must not stand there.
-    node->metrics->drop(metrics::names::lag, source, number);
-    node->metrics->drop(metrics::names::position, source, number);
-    node->metrics->drop(metrics::names::batches_in_flight, source, number);
-  });
+  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] { caf::anon_send(writer, attach_client{key, {}, me}); });
   // Without the source nobody answers for the partition in the group any more; what it still holds would keep the old consumer alive.
   self->monitor(s.config.owner);
   self->set_down_handler([self](const caf::down_msg&) { self->quit(); });

@@ -3,6 +3,7 @@
 #include "actors/partition.hpp"
 #include "runtime/core/backoff.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/metrics/registry.hpp"
 #include "runtime/redis/identity.hpp"
 
 #include <caf/event_based_actor.hpp>
@@ -249,6 +250,12 @@ struct source_state {
     owned.erase(p);
     leaving.erase(p);
     board().source(config.source.name, [&](source_status& s) { s.partitions.erase(p.value); });
+    // Somebody else's from now on: a lag that nobody measures must not stand there. Here, since no actor of ours counts in it any more.
+    auto& m = *config.node->metrics;
+    const auto number = std::to_string(p.value);
+    m.drop(metrics::names::lag, config.source.name, number);
+    m.drop(metrics::names::position, config.source.name, number);
+    m.drop(metrics::names::batches_in_flight, config.source.name, number);
     board().ready(fmt::format("partition/{}/{}", config.source.name, p.value));
     if (consumer)
       consumer->unassign({p});

@@ -340,6 +340,33 @@ TEST(partition, a_lost_one_ends_at_once_and_one_without_answers_in_a_few_seconds
   EXPECT_TRUE(waits.ended());
 }
 
+TEST(partition, ends_with_its_source) {
+  world w;
+  lone_partition p(w);
+  w.run();
+  caf::anon_send_exit(p.owner, caf::exit_reason::kill);
+  w.run();
+  EXPECT_TRUE(p.ended());
+}
+
+TEST(partition, an_ended_one_does_not_take_its_successor_off_the_writers_list) {
+  three_kinds w;
+  lone_partition p(w);
+  w.run();
+  const auto old = p.at->actor;
+  p.respawn();
+  w.run();
+  const auto saved = w.store->take_snapshot();
+  w.put("k", value(1));
+  w.run();
+  caf::anon_send_exit(old, caf::exit_reason::kill);
+  w.run();
+  w.store->link_down(0);
+  w.store->roll_back(saved);
+  w.store->link_up(0);
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{1}; })); // it was told to look
+}
+
 // -- dead letters -----------------------------------------------------------------------------------------------------------------------
 
 TEST(partition, a_dead_letter_is_delivered_before_the_position_passes_it) {

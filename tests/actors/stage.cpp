@@ -142,7 +142,7 @@ std::shared_ptr<node_context> world::make_node(const std::string& incarnation) {
   node->producer = &producer;
   node->make_consumer = [l = log](const source_config&) -> result<std::unique_ptr<kafka::consumer>> { return l->make_consumer(); };
   node->wall_ms = [this] { return wall_ms(); };
-  node->metrics = &metrics;
+  node->metrics = &metrics[incarnation];
   node->board = &board;
   node->give_up = [this](int code, const std::string& why) { given_up.emplace_back(code, why); };
   for (const auto& [id, s] : topo.sources)
@@ -240,7 +240,6 @@ lone_partition::lone_partition(world& world_, options o)
         if (m.at && s->assign && m.life == s->life)
           s->hand(m.partition, *m.at);
       },
-      [s](const restart_wanted& m) { s->hand(m.partition, m.at); },
       [](const topic_described&) {},
       [](const identity_stored&) {},
       [](caf::tick_atom) {},

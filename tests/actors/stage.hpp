@@ -92,7 +92,7 @@ public:
   std::unique_ptr<support::memory_store> store;
   std::shared_ptr<support::memory_log> log;
   support::memory_producer producer;
-  metrics::registry metrics;
+  std::map<std::string, metrics::registry> metrics; // by node
   status_board board;
   std::vector<std::pair<int, std::string>> given_up;
   std::map<std::string, std::shared_ptr<actors::node_context>> nodes;
@@ -174,6 +174,7 @@ public:
   std::map<std::string, std::string> rows; // as shown
   std::map<std::int32_t, std::vector<std::int64_t>> seen; // log: offsets by partition, repeats left out
   std::map<std::int32_t, std::set<std::int64_t>>* expected = nullptr; // log: offsets that there are
+  const std::map<std::int32_t, std::int64_t>& newest() const { return newest_; } // log: by partition, as far as known without a hole
   bool live = false, asking = false;
   std::size_t resets = 0, recoveries = 0, unrecoverable = 0, refusals = 0, frames = 0, replies = 0;
   version position;
