@@ -71,4 +71,10 @@ void embedded_broker::set_missing(const std::string& topic, bool missing) {
                                 missing ? RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART : RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
+void embedded_broker::refuse_size(int times) {
+  constexpr std::int16_t produce = 0; // the request's number in the protocol
+  for (int i = 0; i < times; ++i)
+    rd_kafka_mock_push_request_errors(impl_->cluster.get(), produce, 1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+}
+
 } // namespace weir::kafka

@@ -36,6 +36,8 @@ public:
   void set_down(bool down);
   // For tests: the topic is as if it did not exist, or is back.
   void set_missing(const std::string& topic, bool missing);
+  // For tests: the next produce requests are refused as too large.
+  void refuse_size(int times);
 
 private:
   struct impl;

@@ -18,6 +18,9 @@ struct message {
   std::vector<std::pair<std::string, std::string>> headers;
   std::int32_t partition = -1; // -1: by key
   std::int64_t time_ms = 0;    // 0: now
+  // If it is too large for the topic or the local queue, it goes without its value, with a header "weir.truncated" that has the value's size:
+  // for dead letters, which must never hold up what they tell of.
+  bool value_may_go = false;
 };
 
 class producer {

@@ -24,6 +24,7 @@ using topic_ptr = std::unique_ptr<rd_kafka_topic_t, releaser<rd_kafka_topic_dest
 using queue_ptr = std::unique_ptr<rd_kafka_queue_t, releaser<rd_kafka_queue_destroy>>;
 using event_ptr = std::unique_ptr<rd_kafka_event_t, releaser<rd_kafka_event_destroy>>;
 using message_ptr = std::unique_ptr<rd_kafka_message_t, releaser<rd_kafka_message_destroy>>;
+using headers_ptr = std::unique_ptr<rd_kafka_headers_t, releaser<rd_kafka_headers_destroy>>;
 using list_ptr = std::unique_ptr<rd_kafka_topic_partition_list_t, releaser<rd_kafka_topic_partition_list_destroy>>;
 using rd_error_ptr = std::unique_ptr<rd_kafka_error_t, releaser<rd_kafka_error_destroy>>;
 

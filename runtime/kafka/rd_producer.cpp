@@ -24,8 +24,8 @@ rd_kafka_vu_t entry(rd_kafka_vtype_t type) {
 
 class rd_producer : public producer {
 public:
-  rd_producer(std::shared_ptr<handle> h, std::function<void(error, bool)> failed)
-      : handle_(std::move(h)), failed_(std::move(failed)), events_(rd_kafka_queue_get_main(handle_->get())), thread_([this] { loop(); }) {}
+  rd_producer(std::shared_ptr<handle> h, std::uint64_t queue_bytes, std::function<void(error, bool)> failed)
+      : handle_(std::move(h)), largest_(queue_bytes / 2), failed_(std::move(failed)), events_(rd_kafka_queue_get_main(handle_->get())), thread_([this] { loop(); }) {}
 
   ~rd_producer() override {
     if (!flush(last_chance))
@@ -39,8 +39,51 @@ public:
   }
 
   void send(message m, on_done done) override {
+    const auto bytes = (m.key ? m.key->size() : 0) + (m.value ? m.value->size() : 0);
+    if (bytes > largest_) {
+      if (m.value_may_go && m.value)
+        return enqueue(without_value(std::move(m)), std::move(done));
+      if (done)
+        done(fail(ec::bad_argument, fmt::format("topic '{}': a record of {} bytes does not fit into the producer's queue", m.topic, bytes)));
+      return;
+    }
+    enqueue(std::move(m), std::move(done));
+  }
+
+  bool flush(std::chrono::milliseconds deadline) override {
+    return rd_kafka_flush(handle_->get(), static_cast<int>(deadline.count())) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  }
+
+private:
+  // Travels with the message through librdkafka and comes back with its delivery report.
+  struct report {
+    on_done done;
+    std::unique_ptr<message> smaller; // to send instead if this is too large
+  };
+
+  static message without_value(message m) {
+    m.headers.emplace_back("weir.truncated", std::to_string(m.value ? m.value->size() : 0));
+    m.value.reset();
+    m.value_may_go = false;
+    return m;
+  }
+
+  static std::unique_ptr<message> smaller_one(const message& m) {
+    if (!m.value_may_go || !m.value)
+      return nullptr;
+    message small;
+    small.topic = m.topic;
+    small.key = m.key;
+    small.headers = m.headers;
+    small.headers.emplace_back("weir.truncated", std::to_string(m.value->size()));
+    small.partition = m.partition;
+    small.time_ms = m.time_ms;
+    return std::make_unique<message>(std::move(small));
+  }
+
+  void enqueue(message m, on_done done) {
     std::vector<rd_kafka_vu_t> v;
-    v.reserve(7 + m.headers.size());
+    v.reserve(8);
     auto e = entry(RD_KAFKA_VTYPE_TOPIC);
     e.u.cstr = m.topic.c_str();
     v.push_back(e);
@@ -63,40 +106,43 @@ public:
       e.u.mem = {m.value->data(), m.value->size()};
       v.push_back(e);
     }
-    for (const auto& [name, value] : m.headers) {
-      e = entry(RD_KAFKA_VTYPE_HEADER);
-      e.u.header = {name.c_str(), value.data(), static_cast<ssize_t>(value.size())};
+    // A list of our own: librdkafka frees those it makes from single entries twice when the topic is not known. Ours stay ours if it refuses.
+    headers_ptr headers{m.headers.empty() ? nullptr : rd_kafka_headers_new(m.headers.size())};
+    for (const auto& [name, value] : m.headers)
+      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), value.data(), static_cast<ssize_t>(value.size()));
+    if (headers) {
+      e = entry(RD_KAFKA_VTYPE_HEADERS);
+      e.u.headers = headers.get();
       v.push_back(e);
     }
-    auto report = std::make_unique<on_done>(std::move(done));
+    auto back = std::make_unique<report>(report{std::move(done), smaller_one(m)});
     e = entry(RD_KAFKA_VTYPE_OPAQUE);
-    e.u.ptr = report.get();
+    e.u.ptr = back.get();
     v.push_back(e);
-    struct rd_error_guard {
-      rd_kafka_error_t* e;
-      ~rd_error_guard() {
-        if (e)
-          rd_kafka_error_destroy(e);
-      }
-    } refused{rd_kafka_produceva(handle_->get(), v.data(), v.size())};
-    if (!refused.e) {
-      static_cast<void>(report.release()); // comes back with the delivery report
+    const rd_error_ptr refused{rd_kafka_produceva(handle_->get(), v.data(), v.size())};
+    if (!refused) {
+      static_cast<void>(back.release()); // comes back with the delivery report
+      static_cast<void>(headers.release());
       return;
     }
-    const auto code = rd_kafka_error_code(refused.e);
-    auto why = handle_->about().translate(code, rd_kafka_error_string(refused.e));
+    finish(std::move(back), rd_kafka_error_code(refused.get()), rd_kafka_error_string(refused.get()), m.topic);
+  }
+
+  // Tells the sender, or sends what is left of a message that was too large.
+  void finish(std::unique_ptr<report> of, rd_kafka_resp_err_t code, std::string_view text, std::string_view topic) {
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && of->smaller && !stopping_)
+      return enqueue(std::move(*of->smaller), std::move(of->done));
+    if (!of->done)
+      return;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+      return of->done({});
+    auto why = handle_->about().translate(code, text);
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
       why.code = ec::bad_argument;
-    why.message = fmt::format("topic '{}': {}", m.topic, why.message);
-    if (*report)
-      (*report)(tl::unexpected(std::move(why)));
+    why.message = fmt::format("topic '{}': {}", topic, why.message);
+    of->done(tl::unexpected(std::move(why)));
   }
 
-  bool flush(std::chrono::milliseconds deadline) override {
-    return rd_kafka_flush(handle_->get(), static_cast<int>(deadline.count())) == RD_KAFKA_RESP_ERR_NO_ERROR;
-  }
-
-private:
   void loop() {
     auto until = std::chrono::steady_clock::time_point::max();
     for (;;) {
@@ -115,16 +161,8 @@ private:
     switch (rd_kafka_event_type(event)) {
     case RD_KAFKA_EVENT_DR:
       while (const auto* m = rd_kafka_event_message_next(event)) {
-        const std::unique_ptr<on_done> report{static_cast<on_done*>(m->_private)};
-        if (!report || !*report)
-          continue;
-        if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-          (*report)({});
-          continue;
-        }
-        auto why = handle_->about().translate(m->err, {});
-        why.message = fmt::format("topic '{}': {}", rd_kafka_topic_name(m->rkt), why.message);
-        (*report)(tl::unexpected(std::move(why)));
+        if (std::unique_ptr<report> back{static_cast<report*>(m->_private)})
+          finish(std::move(back), m->err, {}, rd_kafka_topic_name(m->rkt));
       }
       return;
     case RD_KAFKA_EVENT_ERROR: {
@@ -142,6 +180,7 @@ private:
   }
 
   std::shared_ptr<handle> handle_;
+  const std::uint64_t largest_; // a message that is larger is never queued
   const std::function<void(error, bool)> failed_;
   queue_ptr events_;
   std::atomic<bool> stopping_{false};
@@ -157,7 +196,7 @@ result<std::unique_ptr<producer>> make_producer(const kafka_config& kafka, produ
   auto opened = handle::open(RD_KAFKA_PRODUCER, std::move(*conf), make_context(kafka, "kafka/producer"));
   if (!opened)
     return tl::unexpected(opened.error());
-  return std::make_unique<rd_producer>(std::move(*opened), std::move(options.failed));
+  return std::make_unique<rd_producer>(std::move(*opened), options.queue_bytes, std::move(options.failed));
 }
 
 } // namespace weir::kafka

@@ -14,7 +14,7 @@ namespace weir::kafka {
 
 struct producer_options {
   std::string client_id = "weir";
-  std::uint64_t queue_bytes = 32ull << 20;         // local queue; send() beyond it is ec::overloaded
+  std::uint64_t queue_bytes = 32ull << 20;         // local queue; send() beyond it is ec::overloaded; half of it is the most for one message
   std::uint32_t queue_messages = 100'000;          // likewise
   std::chrono::milliseconds delivery_deadline{30'000}; // a message that no broker took by then fails
   // Called on the producer's thread for connection trouble; may be empty.

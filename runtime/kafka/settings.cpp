@@ -185,6 +185,8 @@ result<conf_ptr> producer_conf(const kafka_config& kafka, const std::string& cli
       {"client.id", client_id},
       {"linger.ms", "5"},
       {"compression.type", "none"},
+      {"topic.metadata.propagation.max.ms", "5000"}, // how long a topic that is not known may still come into being
+      {"message.max.bytes", "1000000000"}, // the topic's own limit decides
       {"queue.buffering.max.kbytes", std::to_string(std::max<std::uint64_t>(queue_bytes / 1024, 1))},
       {"queue.buffering.max.messages", std::to_string(queue_messages)},
       {"delivery.timeout.ms", std::to_string(delivery_ms)},

@@ -3,6 +3,7 @@
 #include "runtime/kafka/probe.hpp"
 
 #include <atomic>
+#include <optional>
 
 namespace weir::kafka {
 namespace {
@@ -75,6 +76,78 @@ TEST(producer, messages_left_at_the_end_are_reported_and_the_end_is_bounded) {
   made->reset();
   EXPECT_LT(clock::now() - begun, 5s);
   EXPECT_EQ(reports, 1);
+}
+
+// Sends one and gives its answer.
+result<void> deliver(producer& to, message m) {
+  struct box {
+    std::mutex mutex;
+    std::optional<result<void>> got;
+  };
+  const auto b = std::make_shared<box>();
+  to.send(std::move(m), [b](result<void> r) {
+    const std::lock_guard lock(b->mutex);
+    b->got = std::move(r);
+  });
+  const bool in_time = wait_until([&] {
+    const std::lock_guard lock(b->mutex);
+    return b->got.has_value();
+  });
+  return in_time ? *b->got : fail(ec::timeout, "no report");
+}
+
+TEST_F(embedded_producer, what_is_too_large_fails_and_a_dead_letter_then_goes_without_its_value) {
+  auto config = at(broker->bootstrap());
+  config.properties = {{"message.max.bytes", "10000"}};
+  auto made = make_producer(config);
+  ASSERT_TRUE(made);
+  auto large = plain("t", 0, "k", std::string(20'000, 'x'));
+  large.headers = {{"weir.reason", "too large"}};
+  EXPECT_EQ(deliver(**made, large).error().code, ec::bad_argument);
+  large.value_may_go = true;
+  const auto sent = deliver(**made, large);
+  ASSERT_TRUE(sent) << sent.error().message;
+  // Refused by the broker, not by librdkafka.
+  broker->refuse_size(1);
+  auto refused = plain("t", 0, "k2", "value");
+  EXPECT_EQ(deliver(**made, refused).error().code, ec::bad_argument);
+  broker->refuse_size(1);
+  refused.value_may_go = true;
+  const auto again = deliver(**made, refused);
+  ASSERT_TRUE(again) << again.error().message;
+  const auto read = read_from(0);
+  const auto got = collect(*read.at(0).second, 2);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got[0].key, "k");
+  EXPECT_FALSE(got[0].value);
+  EXPECT_EQ(got[1].key, "k2");
+  EXPECT_FALSE(got[1].value);
+}
+
+TEST_F(embedded_producer, a_message_larger_than_half_the_queue_does_not_wait_for_room_that_never_comes) {
+  producer_options options;
+  options.queue_bytes = 64 << 10;
+  auto made = make_producer(at(broker->bootstrap()), options);
+  ASSERT_TRUE(made);
+  auto large = plain("t", 0, "k", std::string(100'000, 'x'));
+  EXPECT_EQ(deliver(**made, large).error().code, ec::bad_argument);
+  large.value_may_go = true;
+  EXPECT_TRUE(deliver(**made, large));
+}
+
+TEST_F(embedded_producer, a_partition_or_topic_that_is_not_there_is_an_error_however_often_it_is_tried) {
+  broker->set_missing("absent", true);
+  auto config = at(broker->bootstrap());
+  config.properties = {{"topic.metadata.propagation.max.ms", "100"}};
+  auto made = make_producer(config);
+  ASSERT_TRUE(made);
+  auto nowhere = plain("t", 77, "k", "v"), lost = plain("absent", -1, "k", "v");
+  nowhere.headers = lost.headers = {{"weir.reason", "no json"}, {"weir.topic", "t"}};
+  // The first ones find out; the later ones are refused at once.
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_FALSE(deliver(**made, nowhere));
+    EXPECT_EQ(deliver(**made, lost).error().code, ec::kafka_no_topic);
+  }
 }
 
 class embedded_probe : public embedded_test {};
