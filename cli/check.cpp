@@ -76,13 +76,15 @@ int check(const check_options& options) {
   for (const auto& p : loaded.problems)
     fmt::print(stderr, "{}\n", to_string(p));
   if (!loaded.ok()) {
-    fmt::print(stderr, "{}: {} problem{}\n", options.file, loaded.problems.size(), loaded.problems.size() == 1 ? "" : "s");
+    fmt::print(stderr, "{}: {} problem{}\n", options.file, loaded.problems.size(),
+               loaded.problems.size() == 1 ? "" : "s");
     return exit_config;
   }
   const auto& topo = loaded.value;
   for (const auto& part : topo.unavailable)
     fmt::print("{}: {}: not available yet, `weir run` refuses it: {}\n", options.file, part.pointer, part.what);
-  fmt::print("{}: ok: topology '{}', {} sources, {} tables, {} jobs\n", options.file, topo.name, topo.sources.size(), topo.tables.size(), topo.jobs.size());
+  fmt::print("{}: ok: topology '{}', {} sources, {} tables, {} jobs\n", options.file, topo.name, topo.sources.size(),
+             topo.tables.size(), topo.jobs.size());
   if (!options.connect)
     return exit_ok;
   const bool kafka = try_kafka(topo);

@@ -1,4 +1,5 @@
-// The commands of the weir binary. Each gives the process' exit code (sysexits). Data goes to standard output, errors to standard error.
+// The commands of the weir binary. Each gives the process' exit code (sysexits). Data goes to standard output, errors
+// to standard error.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -35,7 +36,8 @@ struct run_options {
 
 int run(const run_options& options);
 
-// What `demo` adds to a node: called once it is ready, on the main thread; the result is destroyed before the node drains.
+// What `demo` adds to a node: called once it is ready, on the main thread; the result is destroyed before the node
+// drains.
 struct companion {
   virtual ~companion() = default;
 };

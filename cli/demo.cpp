@@ -38,10 +38,11 @@ private:
     while (!stop_) {
       lock.unlock();
       for (auto& record : sampler.sample())
-        producer_->send({std::move(record.topic), std::move(record.key), std::move(record.value), {}, -1, 0}, [](result<void> sent) {
-          if (!sent)
-            log::warn("demo", "a record could not be produced", {{"reason", sent.error().message}});
-        });
+        producer_->send({std::move(record.topic), std::move(record.key), std::move(record.value), {}, -1, 0},
+                        [](result<void> sent) {
+                          if (!sent)
+                            log::warn("demo", "a record could not be produced", {{"reason", sent.error().message}});
+                        });
       lock.lock();
       next += sample_interval;
       wake_.wait_until(lock, next, [this] { return stop_; });

@@ -10,15 +10,21 @@ namespace {
 
 const std::map<std::string, log::format> formats{{"text", log::format::text}, {"json", log::format::json}};
 const std::map<std::string, log::level> levels{
-  {"debug", log::level::debug}, {"info", log::level::info}, {"warn", log::level::warn}, {"error", log::level::error}};
+    {"debug", log::level::debug}, {"info", log::level::info}, {"warn", log::level::warn}, {"error", log::level::error}};
 
 void add_logging(CLI::App& to, log::format& format, log::level& level) {
-  to.add_option("--log-format", format, "text or json")->transform(CLI::CheckedTransformer(formats).description(""))->option_text("text|json");
-  to.add_option("--log-level", level, "debug, info, warn or error")->transform(CLI::CheckedTransformer(levels).description(""))->option_text("LEVEL");
+  to.add_option("--log-format", format, "text or json")
+      ->transform(CLI::CheckedTransformer(formats).description(""))
+      ->option_text("text|json");
+  to.add_option("--log-level", level, "debug, info, warn or error")
+      ->transform(CLI::CheckedTransformer(levels).description(""))
+      ->option_text("LEVEL");
 }
 
 void add_sets(CLI::App& to, std::vector<std::string>& sets) {
-  to.add_option("--set", sets, "Override one value: path.to.key=value, or /json/pointer=value; may be repeated")->option_text("PATH=VALUE")->allow_extra_args(false);
+  to.add_option("--set", sets, "Override one value: path.to.key=value, or /json/pointer=value; may be repeated")
+      ->option_text("PATH=VALUE")
+      ->allow_extra_args(false);
 }
 
 } // namespace
@@ -33,8 +39,11 @@ int main(int argc, char** argv) {
   auto* run_command = app.add_subcommand("run", "Start a node with a topology file");
   run_command->add_option("file", run.file, "The topology file")->required()->option_text("FILE");
   add_sets(*run_command, run.sets);
-  run_command->add_option("--roles", run.roles, "What this node does: ingest, gateway, batch; default all")->delimiter(',')->option_text("ROLE,...");
-  run_command->add_option("--name", run.name, "The node's name, for people; default: the host's name")->option_text("NAME");
+  run_command->add_option("--roles", run.roles, "What this node does: ingest, gateway, batch; default all")
+      ->delimiter(',')
+      ->option_text("ROLE,...");
+  run_command->add_option("--name", run.name, "The node's name, for people; default: the host's name")
+      ->option_text("NAME");
   add_logging(*run_command, run.format, run.level);
 
   cli::check_options check;
@@ -49,25 +58,32 @@ int main(int argc, char** argv) {
   std::vector<std::string> graph_sets;
   auto* graph_command = app.add_subcommand("graph", "Print the topology as a graph");
   graph_command->add_option("file", graph_file, "The topology file")->required()->option_text("FILE");
-  graph_command->add_option("--format", graph_format, "mermaid or dot")->check(CLI::IsMember({"mermaid", "dot"}))->option_text("mermaid|dot");
+  graph_command->add_option("--format", graph_format, "mermaid or dot")
+      ->check(CLI::IsMember({"mermaid", "dot"}))
+      ->option_text("mermaid|dot");
   add_sets(*graph_command, graph_sets);
 
   cli::demo_options demo;
   auto* demo_command = app.add_subcommand("demo", "Watch this machine's own load, on embedded Kafka and Redis");
-  demo_command->add_option("--listen", demo.listen, "Address and port of the page; default 127.0.0.1:8080")->option_text("HOST:PORT");
+  demo_command->add_option("--listen", demo.listen, "Address and port of the page; default 127.0.0.1:8080")
+      ->option_text("HOST:PORT");
   add_sets(*demo_command, demo.sets);
   add_logging(*demo_command, demo.format, demo.level);
 
   cli::status_options status;
   auto* status_command = app.add_subcommand("status", "Show a node's partitions, tables, jobs and sessions");
-  status_command->add_option("url", status.url, "The node's address, as http://127.0.0.1:8080")->required()->option_text("URL");
+  status_command->add_option("url", status.url, "The node's address, as http://127.0.0.1:8080")
+      ->required()
+      ->option_text("URL");
   status_command->add_flag("--watch", status.watch, "Refresh every second");
   status_command->add_flag("--json", status.json, "Print JSON");
   status_command->add_option("--ca", status.ca_file, "PEM file of the authority to trust")->option_text("FILE");
 
   cli::tail_options tail;
   auto* tail_command = app.add_subcommand("tail", "Subscribe to a table and print its rows and changes");
-  tail_command->add_option("url", tail.url, "The node's address, as http://127.0.0.1:8080")->required()->option_text("URL");
+  tail_command->add_option("url", tail.url, "The node's address, as http://127.0.0.1:8080")
+      ->required()
+      ->option_text("URL");
   tail_command->add_option("table", tail.table, "The table's name")->required()->option_text("TABLE");
   tail_command->add_flag("--json", tail.json, "One JSON object a line");
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");

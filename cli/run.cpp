@@ -103,7 +103,8 @@ std::map<std::string, std::int32_t> topics_of(const topology& topo) {
 }
 
 bool writes_to_kafka(const topology& topo) {
-  return std::any_of(topo.sources.begin(), topo.sources.end(), [](const auto& s) { return !s.second.dead_letter.empty(); }) ||
+  return std::any_of(topo.sources.begin(), topo.sources.end(),
+                     [](const auto& s) { return !s.second.dead_letter.empty(); }) ||
          std::any_of(topo.jobs.begin(), topo.jobs.end(), [](const auto& j) { return !j.second.write_topic.empty(); });
 }
 
@@ -115,15 +116,15 @@ int fail_with(int code, const std::string& what) {
 int exit_code_of(const error& e) {
   switch (e.code) {
   case ec::bad_topology:
-  case ec::bad_argument:
-    return exit_config;
-  default:
-    return exit_os;
+  case ec::bad_argument: return exit_config;
+  default: return exit_os;
   }
 }
 
 std::string page_url(const http_config& http, std::uint16_t port) {
-  const auto host = http.host == "0.0.0.0" || http.host == "::" ? host_name() : http.host.find(':') == std::string::npos ? http.host : "[" + http.host + "]";
+  const auto host = http.host == "0.0.0.0" || http.host == "::" ? host_name()
+                    : http.host.find(':') == std::string::npos  ? http.host
+                                                                : "[" + http.host + "]";
   return fmt::format("{}://{}:{}/", http.tls() ? "https" : "http", host, port);
 }
 
@@ -153,9 +154,11 @@ int run_topology(topology topo, const run_options& options, const companion_fact
     if (role != "ingest" && role != "gateway" && role != "batch")
       return fail_with(exit_usage, fmt::format("unknown role '{}': ingest, gateway and batch are known", role));
   if (!roles.empty() && roles.size() < 3)
-    return fail_with(exit_config, "a node with some of the roles only is not available yet in this version: a node takes all three (leave --roles out)");
+    return fail_with(exit_config, "a node with some of the roles only is not available yet in this version: a node "
+                                  "takes all three (leave --roles out)");
 
-  // Before any thread: signals are for the main thread alone, and the embedded Redis follows the thread that started it.
+  // Before any thread: signals are for the main thread alone, and the embedded Redis follows the thread that started
+  // it.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -185,8 +188,10 @@ int run_topology(topology topo, const run_options& options, const companion_fact
     std::erase_if(kafka_settings.properties, [](const auto& p) {
       return p.first.starts_with("security.") || p.first.starts_with("sasl.") || p.first.starts_with("ssl.");
     });
-    log::info("node", "Kafka is embedded: it keeps about 5 MiB or 100,000 message sets a partition, and nothing beyond this process",
-              {{"brokers", kafka_settings.brokers}});
+    log::info(
+        "node",
+        "Kafka is embedded: it keeps about 5 MiB or 100,000 message sets a partition, and nothing beyond this process",
+        {{"brokers", kafka_settings.brokers}});
   }
 
   const auto cores = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);
@@ -222,7 +227,8 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   node->board = &board;
   node->commit_to_kafka = !node->topo.redis.embedded() && !node->topo.kafka.embedded();
   node->wall_ms = [] {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
   };
   node->give_up = [&box](int code, const std::string& why) { box.give_up(code, why); };
   node->make_consumer = [kafka_settings, by_hand = node->topo.kafka.embedded()](const source_config& source) {
@@ -278,7 +284,8 @@ int run_topology(topology topo, const run_options& options, const companion_fact
     }
     if (!ready && !stopping && board.waits().empty()) {
       ready = true;
-      log::info("node", "ready", {{"after_ms", std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - started).count()}});
+      log::info("node", "ready",
+                {{"after_ms", std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - started).count()}});
       if (with) {
         fmt::print("weir {}: open {}\n", WEIR_VERSION, url);
         std::fflush(stdout);

@@ -15,7 +15,8 @@ constexpr auto deadline = 5s;
 std::string text(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
 
 // Columns as wide as their widest cell; numbers to the right.
-void print_table(std::string& out, const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows) {
+void print_table(std::string& out, const std::vector<std::string>& head,
+                 const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> width;
   for (const auto& h : head)
     width.push_back(h.size());
@@ -40,23 +41,27 @@ void print_table(std::string& out, const std::vector<std::string>& head, const s
 std::string render(const json& nodes, const json& tables, const json& jobs) {
   std::string out;
   for (const auto& node : nodes.at("nodes")) {
-    out += fmt::format("node {}  weir {}  topology {}  up {} s  {}  {:.1f} MB  {:.1f} % cpu  {} sessions\n", text(node.at("name")), text(node.at("version")),
-                       text(node.at("topology")), text(node.at("uptime_s")), node.at("ready").get<bool>() ? "ready" : "NOT READY",
-                       node.at("memory_bytes").get<double>() / 1e6, node.at("cpu_percent").get<double>(), text(node.at("sessions")));
+    out += fmt::format("node {}  weir {}  topology {}  up {} s  {}  {:.1f} MB  {:.1f} % cpu  {} sessions\n",
+                       text(node.at("name")), text(node.at("version")), text(node.at("topology")),
+                       text(node.at("uptime_s")), node.at("ready").get<bool>() ? "ready" : "NOT READY",
+                       node.at("memory_bytes").get<double>() / 1e6, node.at("cpu_percent").get<double>(),
+                       text(node.at("sessions")));
     for (const auto& why : node.at("waiting"))
       out += "  waits: " + text(why) + "\n";
     out += fmt::format("redis {}\n\n", node.at("redis").at("connected").get<bool>() ? "connected" : "NOT CONNECTED");
     std::vector<std::vector<std::string>> rows;
     for (const auto& s : node.at("sources"))
       for (const auto& p : s.at("partitions"))
-        rows.push_back({text(s.at("name")), text(s.at("topic")), text(p.at("partition")), text(p.at("state")), text(p.at("position")), text(p.at("lag")),
+        rows.push_back({text(s.at("name")), text(s.at("topic")), text(p.at("partition")), text(p.at("state")),
+                        text(p.at("position")), text(p.at("lag")),
                         fmt::format("{:.1f}", s.at("records_per_s").get<double>()), text(s.at("dead_letters"))});
     print_table(out, {"SOURCE", "TOPIC", "PARTITION", "STATE", "POSITION", "LAG", "RECORDS/S", "DEAD"}, rows);
     out += "\n";
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& t : tables.at("tables"))
-    rows.push_back({text(t.at("name")), text(t.at("kind")), text(t.at("from")), text(t.at("rows")), text(t.at("epoch")), text(t.at("offset"))});
+    rows.push_back({text(t.at("name")), text(t.at("kind")), text(t.at("from")), text(t.at("rows")), text(t.at("epoch")),
+                    text(t.at("offset"))});
   print_table(out, {"TABLE", "KIND", "FROM", "ROWS", "EPOCH", "OFFSET"}, rows);
   if (jobs.at("jobs").empty())
     return out;
@@ -64,9 +69,11 @@ std::string render(const json& nodes, const json& tables, const json& jobs) {
   for (const auto& j : jobs.at("jobs")) {
     const auto& last = j.at("last");
     const auto every = text(j.at("every"));
-    rows.push_back({text(j.at("name")), every.empty() ? "on demand" : every, j.at("running").get<bool>() ? "running" : "idle", text(j.at("runs")),
-                    last.is_null() ? "-" : text(last.at("status")), last.is_null() ? "-" : text(last.at("read")), last.is_null() ? "-" : text(last.at("written")),
-                    last.is_null() ? "-" : text(last.at("duration_ms")), last.is_null() ? "" : text(last.at("message"))});
+    rows.push_back(
+        {text(j.at("name")), every.empty() ? "on demand" : every, j.at("running").get<bool>() ? "running" : "idle",
+         text(j.at("runs")), last.is_null() ? "-" : text(last.at("status")),
+         last.is_null() ? "-" : text(last.at("read")), last.is_null() ? "-" : text(last.at("written")),
+         last.is_null() ? "-" : text(last.at("duration_ms")), last.is_null() ? "" : text(last.at("message"))});
   }
   out += "\n";
   print_table(out, {"JOB", "EVERY", "STATE", "RUNS", "LAST", "READ", "WRITTEN", "MS", "MESSAGE"}, rows);
@@ -88,7 +95,8 @@ int status(const status_options& options) {
     for (int i = 0; i < 3; ++i) {
       const auto answer = http::http_get(base + paths[i], deadline, client);
       if (!answer || answer->status != 200) {
-        fmt::print(stderr, "weir: {}{}: {}\n", base, paths[i], answer ? fmt::format("status {}", answer->status) : answer.error().message);
+        fmt::print(stderr, "weir: {}{}: {}\n", base, paths[i],
+                   answer ? fmt::format("status {}", answer->status) : answer.error().message);
         if (!answer && answer.error().code == ec::bad_argument)
           return exit_usage;
         reached = false;

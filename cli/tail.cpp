@@ -60,7 +60,8 @@ private:
       return lost(ever, tables.error());
     const auto listed = json::parse(tables->body, nullptr, false);
     if (tables->status != 200 || !listed.is_object() || !listed.contains("tables"))
-      return ever || tables->status == 503 ? std::pair{outcome::again, 0} : refuse(exit_data, fmt::format("{} is no weir node", base_));
+      return ever || tables->status == 503 ? std::pair{outcome::again, 0}
+                                           : refuse(exit_data, fmt::format("{} is no weir node", base_));
     std::string kind, known;
     for (const auto& t : listed["tables"]) {
       known += (known.empty() ? "" : ", ") + t.value("name", "");
@@ -75,19 +76,22 @@ private:
       return lost(ever, socket.error());
     auto& ws = *socket;
     next_id_ = 2;
-    auto sent = ws.send(fmt::format("{{\"connect\":{{\"name\":\"weir-tail\"}},\"id\":1}}\n{}", subscribe_command({})), deadline);
+    auto sent = ws.send(fmt::format("{{\"connect\":{{\"name\":\"weir-tail\"}},\"id\":1}}\n{}", subscribe_command({})),
+                        deadline);
     while (sent) {
       const auto message = ws.receive(silence);
       if (!message && message.error().code == ec::stopped)
         return ws.close_code() >= 3500 && ws.close_code() < 4000
-                 ? refuse(exit_unavailable, fmt::format("the server closed with {}: {}", ws.close_code(), ws.close_reason()))
-                 : lost(true, message.error());
+                   ? refuse(exit_unavailable,
+                            fmt::format("the server closed with {}: {}", ws.close_code(), ws.close_reason()))
+                   : lost(true, message.error());
       if (!message)
         return lost(true, message.error());
       std::size_t at = 0;
       while (at < message->size()) {
         const auto end = std::min(message->find('\n', at), message->size());
-        const auto frame = json::parse(message->begin() + static_cast<std::ptrdiff_t>(at), message->begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+        const auto frame = json::parse(message->begin() + static_cast<std::ptrdiff_t>(at),
+                                       message->begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
         at = end + 1;
         if (!frame.is_object())
           return refuse(exit_data, "the server sent something that is not JSON");
@@ -198,7 +202,8 @@ private:
         line["tags"] = pub["tags"];
       std::cout << line.dump() << '\n';
     } else if (pub.contains("key")) {
-      std::cout << pub["key"].get<std::string>() << '\t' << (removed ? "(removed)" : pub.value("data", json(nullptr)).dump()) << '\n';
+      std::cout << pub["key"].get<std::string>() << '\t'
+                << (removed ? "(removed)" : pub.value("data", json(nullptr)).dump()) << '\n';
     } else {
       std::cout << pub.value("data", json(nullptr)).dump() << '\n';
     }

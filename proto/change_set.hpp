@@ -16,7 +16,8 @@ using shared_bytes = std::shared_ptr<const std::string>;
 // A row of a `latest` or `aggregate` table as one partition knows it (its part).
 struct row_change {
   std::string key;
-  shared_bytes value; // `latest`: the row as JSON. `aggregate`: the part's mergeable state as JSON. Null: the part is removed.
+  shared_bytes
+      value; // `latest`: the row as JSON. `aggregate`: the part's mergeable state as JSON. Null: the part is removed.
   stamp at;
 };
 
@@ -27,12 +28,14 @@ struct log_entry {
   shared_bytes value; // JSON, without CR or LF
 };
 
-// Entry i of `entries` has version first + i; every row has version `last`. last = first + max(1, entries.size()) - 1 at least.
+// Entry i of `entries` has version first + i; every row has version `last`. last = first + max(1, entries.size()) - 1
+// at least.
 struct change_set {
   std::string table;
   partition_key source;
   stream_epoch epoch;
-  version previous; // version of the last transaction on this partition that touched this table; a receiver that knows another one has a gap
+  version previous; // version of the last transaction on this partition that touched this table; a receiver that knows
+                    // another one has a gap
   version first;
   version last;
   std::vector<row_change> rows;

@@ -21,13 +21,15 @@ struct strong {
 
 // A Kafka partition of one source, from 0.
 using partition_id = strong<struct partition_id_tag, std::int32_t>;
-// A Kafka offset. A *position* is the offset after the last applied record; offsets may have gaps, so it is never computed otherwise.
+// A Kafka offset. A *position* is the offset after the last applied record; offsets may have gaps, so it is never
+// computed otherwise.
 using offset = strong<struct offset_tag, std::int64_t>;
 // A commit version: microseconds of Redis' TIME, never less than the partition's last version + 1. Fits 53 bits.
 using version = strong<struct version_tag, std::uint64_t>;
 // Ownership epoch of a partition: raised by every claim, so that an earlier owner's writes are refused.
 using owner_epoch = strong<struct owner_epoch_tag, std::uint64_t>;
-// Identity of a partition's stream of changes: `<microseconds>-<random>`; ordered by its text. Renewed when Redis lost acknowledged writes.
+// Identity of a partition's stream of changes: `<microseconds>-<random>`; ordered by its text. Renewed when Redis lost
+// acknowledged writes.
 using stream_epoch = strong<struct stream_epoch_tag, std::string>;
 // One connected client, unique within the process.
 using session_id = strong<struct session_id_tag, std::uint64_t>;

@@ -17,8 +17,9 @@ using duration = std::chrono::milliseconds;
 
 struct kafka_config {
   std::string brokers = "embedded";
-  std::string group;                                           // default: the topology's name; each source reads as "<group>.<source>"
-  std::vector<std::pair<std::string, std::string>> properties; // handed to librdkafka as they are, after weir's defaults
+  std::string group; // default: the topology's name; each source reads as "<group>.<source>"
+  std::vector<std::pair<std::string, std::string>>
+      properties; // handed to librdkafka as they are, after weir's defaults
   bool embedded() const { return brokers == "embedded"; }
 };
 
@@ -63,17 +64,19 @@ struct table_config {
   std::string name;
   std::string from; // a source's name, or "job:<name>"
   table_kind kind = table_kind::latest;
-  std::string key;                                         // pointer; empty: the Kafka record key
-  std::vector<std::pair<std::string, std::string>> select; // field name -> pointer, in the file's order; empty: the record as it is
-  std::vector<aggregate_field> fields;                     // aggregate
+  std::string key; // pointer; empty: the Kafka record key
+  std::vector<std::pair<std::string, std::string>>
+      select;                          // field name -> pointer, in the file's order; empty: the record as it is
+  std::vector<aggregate_field> fields; // aggregate
   condition where;
-  std::optional<duration> ttl;             // latest
-  std::string time;                        // log: pointer to the event time (milliseconds, or RFC 3339 text); empty: Kafka's timestamp
-  std::optional<duration> keep_age;        // log
-  std::uint64_t keep_count = 100'000;      // log, all partitions together
-  std::uint64_t expected_rows = 100'000;   // latest and aggregate: sizes the buckets
+  std::optional<duration> ttl; // latest
+  std::string time; // log: pointer to the event time (milliseconds, or RFC 3339 text); empty: Kafka's timestamp
+  std::optional<duration> keep_age;      // log
+  std::uint64_t keep_count = 100'000;    // log, all partitions together
+  std::uint64_t expected_rows = 100'000; // latest and aggregate: sizes the buckets
   std::uint64_t max_view_bytes = 1ull << 30;
-  // Over kind, key, select, where, fields: what a row's value depends on. Hex; a stored table with another one is refused.
+  // Over kind, key, select, where, fields: what a row's value depends on. Hex; a stored table with another one is
+  // refused.
   std::string fingerprint;
   std::string canonical; // the text the fingerprint is taken over, to name differences
 

@@ -12,7 +12,8 @@ class backoff {
 public:
   using milliseconds = std::chrono::milliseconds;
 
-  explicit backoff(milliseconds first = milliseconds{50}, milliseconds most = milliseconds{5000}, std::uint64_t seed = std::random_device{}())
+  explicit backoff(milliseconds first = milliseconds{50}, milliseconds most = milliseconds{5000},
+                   std::uint64_t seed = std::random_device{}())
       : first_(first), most_(most), random_(seed) {}
 
   // The wait before the next try: between half and all of first * 2^tries, at most `most`.

@@ -10,23 +10,23 @@ namespace weir {
 enum class ec : int {
   none = 0,
   // 1xx: what the user wrote
-  bad_topology = 100,   // the topology file has problems; exit code 78
-  bad_argument = 101,   // a command line or request argument is wrong
-  not_available = 102,  // a part that this version does not have yet
-  no_such_thing = 103,  // a table, row, job or key that does not exist
+  bad_topology = 100,  // the topology file has problems; exit code 78
+  bad_argument = 101,  // a command line or request argument is wrong
+  not_available = 102, // a part that this version does not have yet
+  no_such_thing = 103, // a table, row, job or key that does not exist
   // 2xx: Redis
-  redis_unreachable = 200, // connection refused, lost, or timed out; retried
-  redis_refused = 201,     // authentication or permission; not retried by itself
-  redis_busy = 202,        // LOADING, BUSY, TRYAGAIN, MASTERDOWN: retried
+  redis_unreachable = 200,  // connection refused, lost, or timed out; retried
+  redis_refused = 201,      // authentication or permission; not retried by itself
+  redis_busy = 202,         // LOADING, BUSY, TRYAGAIN, MASTERDOWN: retried
   redis_cannot_write = 203, // READONLY, OOM, MISCONF: retried, alarm
-  redis_protocol = 204,    // a reply that makes no sense
-  redis_script = 205,      // a script failed
-  redis_unsuitable = 206,  // settings that lose data, or a newer layout
+  redis_protocol = 204,     // a reply that makes no sense
+  redis_script = 205,       // a script failed
+  redis_unsuitable = 206,   // settings that lose data, or a newer layout
   // 3xx: Kafka
   kafka_unreachable = 300,
-  kafka_refused = 301,       // authentication, authorisation
+  kafka_refused = 301, // authentication, authorisation
   kafka_no_topic = 302,
-  kafka_out_of_range = 303,  // the position is not in the log any more
+  kafka_out_of_range = 303, // the position is not in the log any more
   kafka_fatal = 304,
   kafka_failed = 305,
   // 4xx: ownership and identity
@@ -54,6 +54,8 @@ struct error {
 template <class T>
 using result = tl::expected<T, error>;
 
-inline tl::unexpected<error> fail(ec code, std::string message) { return tl::unexpected(error{code, std::move(message)}); }
+inline tl::unexpected<error> fail(ec code, std::string message) {
+  return tl::unexpected(error{code, std::move(message)});
+}
 
 } // namespace weir

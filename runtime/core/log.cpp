@@ -56,7 +56,9 @@ void write(level l, std::string_view component, std::string_view message, std::i
   } else {
     line = fmt::format("{}: {}", component, message);
     for (const auto& f : fields)
-      line += fmt::format(" {}={}", f.name, f.number || f.value.find_first_of(" \"\n=") == std::string::npos ? f.value : json_text(f.value));
+      line +=
+          fmt::format(" {}={}", f.name,
+                      f.number || f.value.find_first_of(" \"\n=") == std::string::npos ? f.value : json_text(f.value));
   }
   out->log(at, "{}", line);
 }

@@ -31,9 +31,17 @@ struct field {
 // `component` in kebab case with its key, as "partition/readings/3".
 void write(level l, std::string_view component, std::string_view message, std::initializer_list<field> fields = {});
 
-inline void debug(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) { write(level::debug, c, m, f); }
-inline void info(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) { write(level::info, c, m, f); }
-inline void warn(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) { write(level::warn, c, m, f); }
-inline void error(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) { write(level::error, c, m, f); }
+inline void debug(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) {
+  write(level::debug, c, m, f);
+}
+inline void info(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) {
+  write(level::info, c, m, f);
+}
+inline void warn(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) {
+  write(level::warn, c, m, f);
+}
+inline void error(std::string_view c, std::string_view m, std::initializer_list<field> f = {}) {
+  write(level::error, c, m, f);
+}
 
 } // namespace weir::log

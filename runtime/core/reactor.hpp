@@ -1,12 +1,13 @@
 // A reactor: one thread with one io_context. All socket I/O of the process (HTTP, WebSocket, Redis) lives on reactors.
 //
-// It works in rounds: it takes one event, then all that is ready, then runs the round's end hooks once, in which each session or link
-// that became dirty writes what gathered. So a burst of messages costs one write per socket, not one per message.
+// It works in rounds: it takes one event, then all that is ready, then runs the round's end hooks once, in which each
+// session or link that became dirty writes what gathered. So a burst of messages costs one write per socket, not one
+// per message.
 #pragma once
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -26,10 +27,12 @@ public:
   reactor& operator=(const reactor&) = delete;
 
   void start();
-  // Stops the loop after the current round and joins the thread. What is still queued is dropped. Not from the reactor's own thread.
+  // Stops the loop after the current round and joins the thread. What is still queued is dropped. Not from the
+  // reactor's own thread.
   void stop();
 
-  // Runs `t` on the reactor's thread in its next round. From any thread; a burst costs one wake-up. False: the reactor was stopped.
+  // Runs `t` on the reactor's thread in its next round. From any thread; a burst costs one wake-up. False: the reactor
+  // was stopped.
   bool post(task t);
 
   // Runs `t` once at the end of the current round. Reactor's thread only.

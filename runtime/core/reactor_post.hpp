@@ -7,7 +7,8 @@ namespace weir {
 
 class reactor;
 
-// Runs `task` on the reactor's thread in its next round; a burst costs one wake-up. From any thread. False: the reactor was stopped.
+// Runs `task` on the reactor's thread in its next round; a burst costs one wake-up. From any thread. False: the reactor
+// was stopped.
 bool post(reactor& to, std::function<void()> task);
 
 } // namespace weir

@@ -1,4 +1,5 @@
-// The node's own picture of itself for REST, readiness and the dashboard. Actors write their part, the API reads all of it. Thread-safe.
+// The node's own picture of itself for REST, readiness and the dashboard. Actors write their part, the API reads all of
+// it. Thread-safe.
 #pragma once
 
 #include "proto/ids.hpp"

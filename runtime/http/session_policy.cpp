@@ -38,7 +38,8 @@ void session_policy::answer(std::string text) {
 }
 
 void session_policy::answer_subscribe(std::uint32_t generation, std::string text) {
-  const auto at = std::find_if(answers_.begin(), answers_.end(), [&](const auto& a) { return a.generation == generation; });
+  const auto at =
+      std::find_if(answers_.begin(), answers_.end(), [&](const auto& a) { return a.generation == generation; });
   if (at == answers_.end())
     return;
   at->text = std::move(text);

@@ -52,8 +52,8 @@ struct session_limits {
   std::uint32_t ping_ms = 25'000; // whole seconds
   std::uint32_t pong_ms = 9'000;  // after a ping; not counted while the socket is busy
   std::uint32_t connect_ms = 10'000;
-  std::uint32_t stall_ms = 30'000; // a socket that takes nothing for so long
-  std::uint32_t answer_ms = 4'500; // a publisher's answer; SDKs wait 5 s
+  std::uint32_t stall_ms = 30'000;     // a socket that takes nothing for so long
+  std::uint32_t answer_ms = 4'500;     // a publisher's answer; SDKs wait 5 s
   std::size_t waiting_answers = 2'000; // answers behind one that is not known yet; more end the connection
   command_limits commands;
 };

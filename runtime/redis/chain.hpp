@@ -1,7 +1,8 @@
 // The owner's side of a partition's chain of transactions: stamps each with the one it follows, and judges the answers.
 //
-// Plain class, one per partition, used by its actor alone. What it promises: at most `bound` transactions are in flight; after any
-// answer but applied or already nothing more is stamped until the partition was claimed again (so a stale cache is never written).
+// Plain class, one per partition, used by its actor alone. What it promises: at most `bound` transactions are in
+// flight; after any answer but applied or already nothing more is stamped until the partition was claimed again (so a
+// stale cache is never written).
 #pragma once
 
 #include "runtime/redis/store.hpp"

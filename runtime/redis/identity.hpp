@@ -1,5 +1,5 @@
-// What the state in Redis belongs to: layout, Kafka topics, definitions of tables. Kept in `{topology}:meta`, compared at every start, so
-// that a node never goes on with state of another log or another definition.
+// What the state in Redis belongs to: layout, Kafka topics, definitions of tables. Kept in `{topology}:meta`, compared
+// at every start, so that a node never goes on with state of another log or another definition.
 #pragma once
 
 #include "proto/topology.hpp"

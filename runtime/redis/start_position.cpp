@@ -5,15 +5,16 @@
 
 namespace weir::redis {
 
-start_decision decide_start(const std::vector<offset>& stored, const kafka::partition_range& range, start_at start, bool lost_state_possible,
-                            bool forgetful_broker) {
+start_decision decide_start(const std::vector<offset>& stored, const kafka::partition_range& range, start_at start,
+                            bool lost_state_possible, bool forgetful_broker) {
   start_decision decided;
   auto begin = start == start_at::earliest ? range.low : range.high;
   if (lost_state_possible && range.committed) {
     // Kafka remembers that this group was here: what Redis held is gone. `latest` would skip what it stood for.
-    decided.warnings.push_back(fmt::format("Redis has no position although the group committed offset {}: its state was lost. Building it anew "
-                                           "from the oldest record",
-                                           range.committed->value));
+    decided.warnings.push_back(fmt::format(
+        "Redis has no position although the group committed offset {}: its state was lost. Building it anew "
+        "from the oldest record",
+        range.committed->value));
     begin = range.low;
   }
   for (auto at : stored) {
@@ -22,18 +23,20 @@ start_decision decide_start(const std::vector<offset>& stored, const kafka::part
     } else if (at < range.low || at > range.high) {
       const bool made_anew = at > range.high;
       if (forgetful_broker) {
-        decided.warnings.push_back(fmt::format("position {} is not in the embedded broker's log {} to {}: going on from its oldest record", at.value,
-                                               range.low.value, range.high.value));
+        decided.warnings.push_back(
+            fmt::format("position {} is not in the embedded broker's log {} to {}: going on from its oldest record",
+                        at.value, range.low.value, range.high.value));
         decided.positions.push_back(range.low);
       } else {
         decided.positions.push_back(at);
-        decided.problem =
-          made_anew ? fmt::format("position {} is beyond the end of the log, {}: the topic was made anew, or lost records. Delete this source's "
-                                  "state in Redis to read the new log from its start",
-                                  at.value, range.high.value)
-                    : fmt::format("position {} is below the oldest record, {}: records were deleted before they were read. Delete this source's "
-                                  "state in Redis to accept the loss and build the tables anew",
-                                  at.value, range.low.value);
+        decided.problem = made_anew ? fmt::format("position {} is beyond the end of the log, {}: the topic was made "
+                                                  "anew, or lost records. Delete this source's "
+                                                  "state in Redis to read the new log from its start",
+                                                  at.value, range.high.value)
+                                    : fmt::format("position {} is below the oldest record, {}: records were deleted "
+                                                  "before they were read. Delete this source's "
+                                                  "state in Redis to accept the loss and build the tables anew",
+                                                  at.value, range.low.value);
       }
     } else {
       decided.positions.push_back(at);

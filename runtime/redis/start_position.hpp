@@ -16,10 +16,10 @@ struct start_decision {
   std::string problem;               // not empty: the partition is blocked, this says why and what to do
 };
 
-// `stored`: by table, no_position where it has none. `lost_state_possible`: Redis knows nothing of this partition although weir commits to
-// Kafka as it goes, so a commit of the group is a witness that state was lost. `forgetful_broker`: the embedded one; a position that it
-// does not hold is no alarm.
-start_decision decide_start(const std::vector<offset>& stored, const kafka::partition_range& range, start_at start, bool lost_state_possible,
-                            bool forgetful_broker);
+// `stored`: by table, no_position where it has none. `lost_state_possible`: Redis knows nothing of this partition
+// although weir commits to Kafka as it goes, so a commit of the group is a witness that state was lost.
+// `forgetful_broker`: the embedded one; a position that it does not hold is no alarm.
+start_decision decide_start(const std::vector<offset>& stored, const kafka::partition_range& range, start_at start,
+                            bool lost_state_possible, bool forgetful_broker);
 
 } // namespace weir::redis

@@ -1,7 +1,9 @@
-// The port through which actors reach Redis. Real: redis_store over links on reactors. In tests: memory_store (tests/support).
+// The port through which actors reach Redis. Real: redis_store over links on reactors. In tests: memory_store
+// (tests/support).
 //
-// All calls return at once and are thread-safe. Callbacks run on a reactor's thread: they hand over to an actor and never block.
-// Every call ends in exactly one callback, by its deadline at the latest (ec::timeout, ec::redis_unreachable).
+// All calls return at once and are thread-safe. Callbacks run on a reactor's thread: they hand over to an actor and
+// never block. Every call ends in exactly one callback, by its deadline at the latest (ec::timeout,
+// ec::redis_unreachable).
 #pragma once
 
 #include "runtime/core/error.hpp"
@@ -17,8 +19,9 @@ using callback = std::function<void(result<T>)>;
 
 struct claim_request {
   partition_key partition;
-  std::string owner;            // the node's incarnation: unique to this run of the process
-  std::int32_t generation = -1; // of the consumer group; -1: none. A lower one than stored (by another owner) is refused: ec::fenced
+  std::string owner; // the node's incarnation: unique to this run of the process
+  std::int32_t generation =
+      -1; // of the consumer group; -1: none. A lower one than stored (by another owner) is refused: ec::fenced
   version hint;
 };
 
@@ -39,8 +42,8 @@ struct partition_state {
   std::map<std::string, table_state> tables;
   std::optional<record_mark> mark;
   std::string run_id; // of the Redis server that answered
-  // Claims only: another server process answered than the last claim or transaction met, and the claimer is another incarnation than the
-  // stored owner, so nobody can know what was lost. The claim has renewed `stream` already.
+  // Claims only: another server process answered than the last claim or transaction met, and the claimer is another
+  // incarnation than the stored owner, so nobody can know what was lost. The claim has renewed `stream` already.
   bool server_changed = false;
 };
 
@@ -72,7 +75,7 @@ struct change_log_entry {
 };
 
 struct change_log {
-  version floor; // changes at or below this may have been dropped from the log
+  version floor;                         // changes at or below this may have been dropped from the log
   std::vector<change_log_entry> entries; // oldest first
 };
 
@@ -83,12 +86,14 @@ class writer_link {
 public:
   virtual ~writer_link() = default;
 
-  // While the link is down, and for all that was sent when it went down: ec::redis_unreachable (it may have been applied or not: read_head tells).
-  // An error reply (OOM, READONLY, LOADING, a failed script) is an error with its code; nothing was applied.
+  // While the link is down, and for all that was sent when it went down: ec::redis_unreachable (it may have been
+  // applied or not: read_head tells). An error reply (OOM, READONLY, LOADING, a failed script) is an error with its
+  // code; nothing was applied.
   virtual void submit(transaction_ptr tx, callback<tx_result> done) = 0;
   // Reads a partition's head behind all submitted before it on this link.
   virtual void read_head(partition_key partition, callback<partition_state> done) = 0;
-  // `changed` is told every change of state, first the present one. One listener; set before use; called on the link's reactor.
+  // `changed` is told every change of state, first the present one. One listener; set before use; called on the link's
+  // reactor.
   virtual void on_state(std::function<void(link_state)> changed) = 0;
 };
 
@@ -99,31 +104,37 @@ public:
   virtual std::size_t writers() const = 0;
   virtual writer_link& writer(std::size_t i) = 0;
 
-  // Raises the epoch, stores the owner and lifts `last` to TIME, in one script that also reads the head. Creates the stream epoch of a fresh partition.
+  // Raises the epoch, stores the owner and lifts `last` to TIME, in one script that also reads the head. Creates the
+  // stream epoch of a fresh partition.
   virtual void claim(claim_request request, callback<partition_state> done) = 0;
   virtual void read_head(partition_key partition, callback<partition_state> done) = 0;
 
   // Rows by key, absent ones as nullopt, in the keys' order.
   virtual void load_rows(partition_key partition, table_ref table, std::uint32_t buckets, std::vector<std::string> keys,
                          callback<std::vector<std::optional<stored_row>>> done) = 0;
-  virtual void load_bucket(partition_key partition, table_ref table, std::uint32_t bucket, callback<std::vector<stored_row>> done) = 0;
-  virtual void count_rows(partition_key partition, table_ref table, std::uint32_t buckets, callback<std::uint64_t> done) = 0;
+  virtual void load_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                           callback<std::vector<stored_row>> done) = 0;
+  virtual void count_rows(partition_key partition, table_ref table, std::uint32_t buckets,
+                          callback<std::uint64_t> done) = 0;
 
   // Packed entries with id in [from, to], oldest first, at most `most` (newest first with `reverse`).
-  virtual void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most, bool reverse,
-                        callback<std::vector<stored_batch>> done) = 0;
-  virtual void log_heads(partition_key partition, table_ref table, std::uint32_t most, callback<std::vector<batch_head>> done) = 0;
+  virtual void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                        bool reverse, callback<std::vector<stored_batch>> done) = 0;
+  virtual void log_heads(partition_key partition, table_ref table, std::uint32_t most,
+                         callback<std::vector<batch_head>> done) = 0;
 
   virtual void load_changes(partition_key partition, table_ref table, version after, callback<change_log> done) = 0;
   // Keys whose expiry index is <= now, oldest first, at most `most`.
-  virtual void expired(partition_key partition, table_ref table, std::int64_t now_ms, std::uint32_t most, callback<std::vector<stored_row>> done) = 0;
+  virtual void expired(partition_key partition, table_ref table, std::int64_t now_ms, std::uint32_t most,
+                       callback<std::vector<stored_row>> done) = 0;
 
   // The topology's own hash `{topology}:meta`: layout, identities of sources, definitions of tables.
   virtual void load_meta(std::string topology, callback<std::map<std::string, std::string>> done) = 0;
   // Stores `value` if the field is absent; gives what is stored afterwards.
   virtual void meta_once(std::string topology, std::string field, std::string value, callback<std::string> done) = 0;
   // Replaces `expect` by `value`; false if another value was stored.
-  virtual void meta_swap(std::string topology, std::string field, std::string expect, std::string value, callback<bool> done) = 0;
+  virtual void meta_swap(std::string topology, std::string field, std::string expect, std::string value,
+                         callback<bool> done) = 0;
 
   // INFO-based suitability: role master, noeviction, AOF. Gives warnings for people; an error if it can't be used.
   virtual void examine(callback<std::vector<std::string>> done) = 0;
@@ -136,7 +147,8 @@ public:
 std::uint32_t bucket_of(std::string_view key, std::uint32_t buckets);
 // A power of two such that a bucket holds about 1,000 rows of `expected_rows` spread over `partitions` partitions.
 std::uint32_t bucket_count(std::uint64_t expected_rows, std::uint32_t partitions);
-// Of a table in each of its partitions. Always as if there were eight partitions: the number must not change when a topic grows.
+// Of a table in each of its partitions. Always as if there were eight partitions: the number must not change when a
+// topic grows.
 inline std::uint32_t table_buckets(std::uint64_t expected_rows) { return bucket_count(expected_rows, 8); }
 
 } // namespace weir::redis

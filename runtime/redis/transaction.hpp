@@ -1,4 +1,5 @@
-// A transaction on one source partition's state: what the one apply script does, atomically, or refuses as a whole (I1, I2).
+// A transaction on one source partition's state: what the one apply script does, atomically, or refuses as a whole (I1,
+// I2).
 #pragma once
 
 #include "proto/change_set.hpp"
@@ -30,26 +31,29 @@ struct record_mark {
   auto operator<=>(const record_mark&) const = default;
 };
 
-// What one transaction does to one table. `changes` is filled by the owner but for epoch, previous, first, last (the reply gives them).
+// What one transaction does to one table. `changes` is filled by the owner but for epoch, previous, first, last (the
+// reply gives them).
 struct table_write {
   table_ref table;
-  std::uint32_t buckets = 1;                   // rows lie in this many hashes by key
-  std::optional<std::int64_t> ttl_ms;          // rows are indexed by at.time_ms + ttl_ms
-  std::shared_ptr<change_set> changes;         // rows to put (value) or remove (null), or entries to append as one packed stream entry
-  std::optional<std::int64_t> expire_up_to_ms; // expiry: remove those of changes->rows (null values) whose index is still <= this; others stay
-  std::optional<version> trim_below;           // log: drop packed entries whose id is below this
-  std::uint64_t trimmed = 0;                   // log: the number of records in those
+  std::uint32_t buckets = 1;          // rows lie in this many hashes by key
+  std::optional<std::int64_t> ttl_ms; // rows are indexed by at.time_ms + ttl_ms
+  std::shared_ptr<change_set>
+      changes; // rows to put (value) or remove (null), or entries to append as one packed stream entry
+  std::optional<std::int64_t>
+      expire_up_to_ms; // expiry: remove those of changes->rows (null values) whose index is still <= this; others stay
+  std::optional<version> trim_below; // log: drop packed entries whose id is below this
+  std::uint64_t trimmed = 0;         // log: the number of records in those
 };
 
 struct transaction {
   partition_key partition;
-  batch_id follows, id;                     // the chain: applied only on top of exactly `follows`; "already" if `id` is stored
-  version hint;                             // the highest version this node has seen from anybody
-  std::optional<stream_epoch> renew_epoch;  // set in the first transaction after a detected rollback
+  batch_id follows, id; // the chain: applied only on top of exactly `follows`; "already" if `id` is stored
+  version hint;         // the highest version this node has seen from anybody
+  std::optional<stream_epoch> renew_epoch; // set in the first transaction after a detected rollback
   std::vector<position_move> positions;
-  std::vector<table_write> tables;          // empty, with no positions: a heartbeat
+  std::vector<table_write> tables; // empty, with no positions: a heartbeat
   std::optional<record_mark> mark;
-  std::size_t bytes = 0;                    // approximate size of rows and entries, for the pipeline's bound
+  std::size_t bytes = 0; // approximate size of rows and entries, for the pipeline's bound
 };
 
 using transaction_ptr = std::shared_ptr<const transaction>;
@@ -61,7 +65,7 @@ struct tx_result {
   version first, last;           // of this commit; for `already` both are the stored last
   std::vector<version> previous; // by tables[i]: version of the last transaction before this that touched it
   std::vector<std::vector<std::uint32_t>> kept; // expiry: by tables[i], indexes of rows that were not removed after all
-  stream_epoch epoch;            // as stored now
+  stream_epoch epoch;                           // as stored now
 };
 
 } // namespace weir::redis
