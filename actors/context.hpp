@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <thread>
 #include <vector>
 
 namespace weir::actors {
@@ -27,6 +28,8 @@ struct node_context {
   metrics::registry* metrics = nullptr;
   status_board* board = nullptr;
   std::function<void(int exit_code, const std::string& why)> give_up; // ends the node, loudly; sysexits codes. Any thread
+  // Runs what may wait (leaving a consumer group) away from the actors; tests run it at once.
+  std::function<void(std::function<void()>)> beside = [](std::function<void()> work) { std::thread(std::move(work)).detach(); };
   bool commit_to_kafka = true; // false where Redis does not outlive the node: a commit would promise a state that is gone
 
   // By source: the topic's number of partitions once it is known, else 0. The keys are made before the actors start.

@@ -127,11 +127,15 @@ struct publisher_state {
       log::warn(label, "cannot load", {{"partition", m.partition.prefix()}, {"reason", m.part.error().message}});
       return;
     }
-    retry.reset();
     take(); // what was put before the load came belongs before it
     std::vector<table::partition_load> loads;
     loads.push_back(*m.part);
     channel->load(std::move(loads), config.node->wall_ms());
+    const auto wanted = channel->wanted();
+    if (std::find(wanted.begin(), wanted.end(), m.partition) == wanted.end())
+      retry.reset();
+    else // Redis went back behind what is known, and its owner has not said so yet: asking at once would only be asking again
+      load_again_ms = now_ms() + retry.next().count();
     load();
     round();
     if (channel->ready())

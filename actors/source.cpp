@@ -13,7 +13,6 @@
 #include <fmt/format.h>
 #include <map>
 #include <set>
-#include <thread>
 
 namespace weir::actors {
 namespace {
@@ -185,9 +184,10 @@ struct source_state {
     if (!m.at)
       return try_assign(false); // blocked; the partition says why on the board
     o.start = *m.at;
-    if (assigning)
-      return try_assign(false);
-    hand_queue(m.partition, o, consumer->restart({m.partition, *o.start}));
+    // One that is read already (its actor claimed again) is moved; the others come with the assignment under way.
+    if (!assigning || o.reading)
+      hand_queue(m.partition, o, consumer->restart({m.partition, *o.start}));
+    try_assign(false);
   }
 
   void try_assign(bool now) {
@@ -361,14 +361,14 @@ struct source_state {
     commit();
     if (!consumer)
       return self->quit();
-    // Leaving the group may take seconds: on a thread of its own, since nothing in an actor waits. It says when it is done.
+    // Leaving the group may take seconds, and nothing in an actor waits. It says when it is done.
     closing = true;
     source_actor me = self;
-    std::thread([me, leaving_consumer = std::move(consumer)]() mutable {
+    config.node->beside([me, leaving_consumer = std::move(consumer)]() mutable {
       leaving_consumer->close(close_deadline);
       leaving_consumer.reset();
       caf::anon_send(me, stop_work{});
-    }).detach();
+    });
   }
 };
 

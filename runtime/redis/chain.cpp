@@ -8,8 +8,10 @@ namespace weir::redis {
 chain::chain(partition_key partition, std::size_t bound) : partition_(std::move(partition)), bound_(bound) {}
 
 chain::claim_verdict chain::claimed(const partition_state& head) {
-  // Ids rise with epoch and number, so a stored id below an acknowledged one means that Redis went back in time (I10).
-  claim_verdict judged{.rolled_back = head.batch < acknowledged_};
+  // Ids rise with epoch and number, so a stored id below an acknowledged one means that Redis went back in time (I10). So does an older stream
+  // epoch: what an earlier owner still had on its way may have been applied on top of the older state before this owner looked.
+  claim_verdict judged{.rolled_back = head.batch < acknowledged_ || head.stream < stream_};
+  stream_ = head.stream;
   open_ = true;
   epoch_ = head.epoch;
   tail_ = head.batch;
@@ -41,6 +43,7 @@ chain::verdict chain::acknowledged(const batch_id& id, const tx_result& answer) 
     in_flight_.pop_front();
     acknowledged_ = id;
     last_ = std::max(last_, answer.last);
+    stream_ = std::max(stream_, answer.epoch);
     renew_.reset();
     return verdict::done;
   case tx_status::mismatch:

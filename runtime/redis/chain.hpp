@@ -53,6 +53,7 @@ private:
   batch_id tail_;         // the newest stamped, or the stored one after a claim
   std::uint64_t n_ = 0;   // of the newest stamped in this epoch
   batch_id acknowledged_; // the newest known to be applied
+  stream_epoch stream_;   // the newest known
   version last_;
   std::deque<batch_id> in_flight_;
   std::optional<stream_epoch> renew_;

@@ -142,6 +142,7 @@ std::shared_ptr<node_context> world::make_node(const std::string& incarnation) {
   node->producer = &producer;
   node->make_consumer = [l = log](const source_config&) -> result<std::unique_ptr<kafka::consumer>> { return l->make_consumer(); };
   node->wall_ms = [this] { return wall_ms(); };
+  node->beside = [](std::function<void()> work) { work(); };
   node->metrics = &metrics[incarnation];
   node->board = &board;
   node->give_up = [this](int code, const std::string& why) { given_up.emplace_back(code, why); };

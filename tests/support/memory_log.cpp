@@ -139,7 +139,8 @@ private:
 
 class memory_consumer : public kafka::consumer {
 public:
-  memory_consumer(std::shared_ptr<memory_log> log, std::shared_ptr<member> me) : log_(std::move(log)), state_(*log_->state_), me_(std::move(me)) {}
+  memory_consumer(std::shared_ptr<memory_log> log, std::shared_ptr<member> me)
+      : log_(std::move(log)), state_(*log_->state_), me_(std::move(me)) {}
   ~memory_consumer() override { close(std::chrono::milliseconds{0}); }
 
   void start(handlers h) override {
@@ -203,7 +204,8 @@ public:
     });
   }
 
-  void range(partition_id p, std::chrono::milliseconds, std::function<void(result<kafka::partition_range>)> done) override {
+  void range(partition_id p, std::chrono::milliseconds,
+             std::function<void(result<kafka::partition_range>)> done) override {
     ask([log = log_, p, done = std::move(done)] {
       auto& s = *log->state_;
       std::unique_lock lock(s.mutex);
@@ -303,7 +305,8 @@ std::shared_ptr<memory_log> memory_log::make(std::int32_t partitions, std::strin
   return std::make_shared<memory_log>(std::move(s));
 }
 
-offset memory_log::append(partition_id p, std::optional<std::string> key, std::optional<std::string> value, std::int64_t time_ms) {
+offset memory_log::append(partition_id p, std::optional<std::string> key, std::optional<std::string> value,
+                          std::int64_t time_ms) {
   std::vector<std::function<void()>> calls;
   offset at;
   {
@@ -533,7 +536,8 @@ std::vector<kafka::message> memory_producer::sent() const {
 std::vector<kafka::message> memory_producer::sent_to(const std::string& topic) const {
   const std::lock_guard lock(mutex_);
   std::vector<kafka::message> out;
-  std::copy_if(sent_.begin(), sent_.end(), std::back_inserter(out), [&](const kafka::message& m) { return m.topic == topic; });
+  std::copy_if(sent_.begin(), sent_.end(), std::back_inserter(out),
+               [&](const kafka::message& m) { return m.topic == topic; });
   return out;
 }
 

@@ -1,5 +1,5 @@
-// A Kafka topic in memory and the two ports over it: for actor tests under virtual time. Nothing here has a thread or a clock: handlers,
-// ready callbacks and answers run in the call that causes them, outside the lock. Thread-safe.
+// A Kafka topic in memory and the two ports over it: for actor tests under virtual time. Nothing here has a thread or a
+// clock: handlers, ready callbacks and answers run in the call that causes them, outside the lock. Thread-safe.
 #pragma once
 
 #include "runtime/kafka/consumer.hpp"
@@ -27,7 +27,8 @@ public:
   static std::shared_ptr<memory_log> make(std::int32_t partitions, std::string cluster_id = "memory");
 
   // --- the log ---
-  offset append(partition_id p, std::optional<std::string> key, std::optional<std::string> value, std::int64_t time_ms = 0);
+  offset append(partition_id p, std::optional<std::string> key, std::optional<std::string> value,
+                std::int64_t time_ms = 0);
   // Leaves `count` offsets without a record, as compaction and transactions do.
   void skip(partition_id p, std::int64_t count);
   // Drops what is before `low`, as retention does: a reader below it gets kafka_out_of_range.
@@ -84,7 +85,7 @@ public:
   void fail_with(std::optional<error> e);
   void hold();
   void release();
-  std::vector<kafka::message> sent() const;           // delivered ones, in order
+  std::vector<kafka::message> sent() const; // delivered ones, in order
   std::vector<kafka::message> sent_to(const std::string& topic) const;
 
 private:
