@@ -64,7 +64,7 @@ struct job_writer_state {
     config.node->saw(head.last);
     const auto verdict = chain->claimed(head);
     if (verdict.rolled_back || head.server_changed)
-      chain->renew_epoch(stream_epoch{fmt::format("{}-{}", head.last.value, config.node->incarnation)});
+      chain->renew_epoch(redis::epoch_after(head, config.node->incarnation));
     const auto at = head.tables.find(config.ref.text());
     last_fire = at == head.tables.end() ? redis::no_position : at->second.next;
     feed_ = std::make_shared<feed>(key(),

@@ -176,8 +176,7 @@ struct partition_actor_state {
 
   stream_epoch new_epoch() const {
     std::random_device random;
-    return stream_epoch{fmt::format("{}-{:08x}", std::max<std::uint64_t>(head.last.value, static_cast<std::uint64_t>(config.node->wall_ms()) * 1000),
-                                    random())};
+    return redis::epoch_after(head, fmt::format("{:08x}", random()));
   }
 
   kafka::partition_range range;

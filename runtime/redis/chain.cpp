@@ -1,9 +1,17 @@
 #include "runtime/redis/chain.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <fmt/format.h>
 #include <utility>
 
 namespace weir::redis {
+
+stream_epoch epoch_after(const partition_state& head, std::string_view unique) {
+  // The claim may have made the stored one of the same microsecond.
+  const std::uint64_t stored = std::strtoull(head.stream.value.c_str(), nullptr, 10);
+  return stream_epoch{fmt::format("{:016}-{}", std::max(head.last.value, stored) + 1, unique)};
+}
 
 chain::chain(partition_key partition, std::size_t bound) : partition_(std::move(partition)), bound_(bound) {}
 
