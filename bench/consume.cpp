@@ -1,15 +1,19 @@
-// How fast can this machine read the topic at all? Consumes a whole topic once, counting only: the ceiling of any ingest figure.
+// How fast can this machine read the topic at all? Consumes a whole topic once, counting only: the ceiling of any
+// ingest figure.
 //
-//   bench_consume BROKERS TOPIC [RECORDS] [--mode raw|port] [--threads 1] [--queue-bytes 67108864] [--work-ns 0] [--property name=value]...
+//   bench_consume BROKERS TOPIC [RECORDS] [--mode raw|port] [--threads 1] [--queue-bytes 67108864] [--work-ns 0]
+//                 [--property name=value]...
+//
 //   bench_consume BROKERS TOPIC --fill 2000000 [--size 200] [--keys 10000]
 //
 // raw:  librdkafka alone: each partition's own queue, one message at a time, weir's settings.
 // port: weir's consumer over the same, as the partition actors use it; its distance to raw is what the port costs.
-// --work-ns spends so long on each record, as a reader that does something would: then librdkafka's queues fill, and what it does about that counts.
-// The clock starts with the first record. --fill writes JSON records of about `size` bytes to the topic's partitions instead.
+// --work-ns spends so long on each record, as a reader that does something would: then librdkafka's queues fill, and
+// what it does about that counts. The clock starts with the first record. --fill writes JSON records of about `size`
+// bytes to the topic's partitions instead.
 //
-// With RECORDS it is an error if the topic gives fewer. Prints one line of name=value: records, seconds, records_per_s, cpu_s_per_million (of this
-// process, for a million records), peak_mb (resident).
+// With RECORDS it is an error if the topic gives fewer. Prints one line of name=value: records, seconds, records_per_s,
+// cpu_s_per_million (of this process, for a million records), peak_mb (resident).
 #include "runtime/kafka/rd_consumer.hpp"
 #include "runtime/kafka/rd_producer.hpp"
 #include "runtime/kafka/settings.hpp"
@@ -111,8 +115,10 @@ std::vector<partition_end> ends_of(kafka::consumer& c) {
   return out;
 }
 
-// Reads partitions i, i + n, i + 2n, ... in thread i; `pull(k)` takes what partition k has and tells how much, and whether it is at its end.
-std::uint64_t read_all(unsigned threads, std::size_t partitions, const std::function<std::pair<std::size_t, bool>(std::size_t)>& pull) {
+// Reads partitions i, i + n, i + 2n, ... in thread i; `pull(k)` takes what partition k has and tells how much, and
+// whether it is at its end.
+std::uint64_t read_all(unsigned threads, std::size_t partitions,
+                       const std::function<std::pair<std::size_t, bool>(std::size_t)>& pull) {
   std::atomic<std::uint64_t> records{0};
   std::vector<std::thread> pool;
   for (unsigned t = 0; t < threads; ++t)
@@ -139,7 +145,8 @@ std::uint64_t read_all(unsigned threads, std::size_t partitions, const std::func
         else if (clock_type::now() - moved > stalled_after)
           die("nothing came for a long time");
         else
-          std::this_thread::sleep_for(200us); // a real reader is woken; this costs little and delays nothing that counts
+          std::this_thread::sleep_for(
+              200us); // a real reader is woken; this costs little and delays nothing that counts
       }
     });
   for (auto& t : pool)
@@ -190,7 +197,8 @@ std::uint64_t read_by_port(const settings& s, kafka::consumer& c, const std::vec
 
 std::uint64_t read_raw(const settings& s, const std::vector<partition_end>& ends) {
   using namespace weir::kafka;
-  auto conf = consumer_conf(s.kafka, "bench", "bench", divide_budget(s.queue_bytes, static_cast<std::int32_t>(ends.size())), false);
+  auto conf = consumer_conf(s.kafka, "bench", "bench",
+                            divide_budget(s.queue_bytes, static_cast<std::int32_t>(ends.size())), false);
   if (!conf)
     die(conf.error().message);
   auto opened = handle::open(RD_KAFKA_CONSUMER, std::move(*conf), make_context(s.kafka, "bench"));
@@ -301,8 +309,9 @@ int main(int argc, char** argv) {
   const auto millions = static_cast<double>(records) / 1e6;
   if (records < s.expected)
     die(fmt::format("the topic gave {} of {} records", records, s.expected));
-  fmt::print("mode={} records={} seconds={:.3f} records_per_s={:.0f} cpu_s_per_million={:.3f} peak_mb={}\n", s.mode, records, seconds,
-             static_cast<double>(records) / seconds, (cpu_seconds() - started.cpu) / millions, peak_mb());
+  fmt::print("mode={} records={} seconds={:.3f} records_per_s={:.0f} cpu_s_per_million={:.3f} peak_mb={}\n", s.mode,
+             records, seconds, static_cast<double>(records) / seconds, (cpu_seconds() - started.cpu) / millions,
+             peak_mb());
   (*made)->close(5s);
   return 0;
 }

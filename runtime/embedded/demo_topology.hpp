@@ -5,8 +5,8 @@
 
 namespace weir::embedded {
 
-// Sources: machine, processes (fed by proc_sampler). Tables: metrics and processes (latest), by_kind (aggregate), history (log),
-// cpu_minute (latest, written by the job rollup).
+// Sources: machine, processes (fed by proc_sampler). Tables: metrics and processes (latest), by_kind (aggregate),
+// history (log), cpu_minute (latest, written by the job rollup).
 std::string demo_topology();
 
 } // namespace weir::embedded

@@ -47,12 +47,15 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-// "since" may be later than "now" when counters start again (a reset link, a disk that came back): then there is no rate.
+// "since" may be later than "now" when counters start again (a reset link, a disk that came back): then there is no
+// rate.
 double rate(std::uint64_t before, std::uint64_t now, double seconds) {
   return now >= before && seconds > 0 ? static_cast<double>(now - before) / seconds : 0;
 }
 
-demo_record machine(std::string key, std::string value) { return {std::string(machine_topic), std::move(key), std::move(value)}; }
+demo_record machine(std::string key, std::string value) {
+  return {std::string(machine_topic), std::move(key), std::move(value)};
+}
 
 struct process {
   std::int64_t pid = 0;
@@ -105,10 +108,12 @@ void proc_sampler::cpus(std::vector<demo_record>& out, std::int64_t now_ms) {
     auto [at, fresh] = cpu_before_.try_emplace(name, now);
     const auto before = at->second;
     at->second = now;
-    const auto user = rate(before.user, now.user, 1), system = rate(before.system, now.system, 1), idle = rate(before.idle, now.idle, 1);
+    const auto user = rate(before.user, now.user, 1), system = rate(before.system, now.system, 1),
+               idle = rate(before.idle, now.idle, 1);
     const auto all = std::max(user + system + idle, 1.0);
-    out.push_back(machine(name, fmt::format(R"({{"kind":"cpu","name":"{}","busy":{},"user":{},"system":{},"ts":{}}})", name,
-                                            tenth(100 * (user + system) / all), tenth(100 * user / all), tenth(100 * system / all), now_ms)));
+    out.push_back(machine(name, fmt::format(R"({{"kind":"cpu","name":"{}","busy":{},"user":{},"system":{},"ts":{}}})",
+                                            name, tenth(100 * (user + system) / all), tenth(100 * user / all),
+                                            tenth(100 * system / all), now_ms)));
   }
   cores_ = std::max<std::size_t>(cores, 1);
 }
@@ -130,10 +135,12 @@ void proc_sampler::memory(std::vector<demo_record>& out, std::int64_t now_ms) {
   if (total <= 0)
     return;
   const auto used = std::max(total - available, 0.0);
-  out.push_back(machine("memory", fmt::format(R"({{"kind":"memory","name":"memory","busy":{},"total_mb":{},"used_mb":{},"available_mb":{},"swap_used_mb":{},"ts":{}}})",
-                                              tenth(100 * used / total), tenth(total / kib_per_mb), tenth(used / kib_per_mb),
-                                              tenth(available / kib_per_mb),
-                                              tenth(std::max(kib["SwapTotal:"] - kib["SwapFree:"], 0.0) / kib_per_mb), now_ms)));
+  out.push_back(machine(
+      "memory",
+      fmt::format(
+          R"({{"kind":"memory","name":"memory","busy":{},"total_mb":{},"used_mb":{},"available_mb":{},"swap_used_mb":{},"ts":{}}})",
+          tenth(100 * used / total), tenth(total / kib_per_mb), tenth(used / kib_per_mb), tenth(available / kib_per_mb),
+          tenth(std::max(kib["SwapTotal:"] - kib["SwapFree:"], 0.0) / kib_per_mb), now_ms)));
 }
 
 void proc_sampler::load(std::vector<demo_record>& out, std::int64_t now_ms) {
@@ -146,8 +153,10 @@ void proc_sampler::load(std::vector<demo_record>& out, std::int64_t now_ms) {
   if (!(words >> one >> five >> fifteen >> running))
     return;
   const auto busy = std::min(100.0, 100 * one / static_cast<double>(cores_));
-  out.push_back(machine("load", fmt::format(R"({{"kind":"load","name":"load","busy":{},"one":{},"five":{},"fifteen":{},"running":{},"ts":{}}})",
-                                            tenth(busy), one, five, fifteen, running, now_ms)));
+  out.push_back(machine(
+      "load",
+      fmt::format(R"({{"kind":"load","name":"load","busy":{},"one":{},"five":{},"fifteen":{},"running":{},"ts":{}}})",
+                  tenth(busy), one, five, fifteen, running, now_ms)));
 }
 
 void proc_sampler::disks(std::vector<demo_record>& out, std::int64_t now_ms, double seconds) {
@@ -179,10 +188,12 @@ void proc_sampler::disks(std::vector<demo_record>& out, std::int64_t now_ms, dou
     auto [at, fresh] = disk_before_.try_emplace(name, now);
     const auto before = at->second;
     at->second = now;
-    out.push_back(machine("disk:" + name,
-                          fmt::format(R"({{"kind":"disk","name":{},"busy":{},"read_bytes_s":{:.0f},"write_bytes_s":{:.0f},"ts":{}}})", quoted(name),
-                                      tenth(std::min(100.0, rate(before.busy_ms, now.busy_ms, seconds) / 10)),
-                                      rate(before.in, now.in, seconds) * sector_bytes, rate(before.out, now.out, seconds) * sector_bytes, now_ms)));
+    out.push_back(machine(
+        "disk:" + name,
+        fmt::format(R"({{"kind":"disk","name":{},"busy":{},"read_bytes_s":{:.0f},"write_bytes_s":{:.0f},"ts":{}}})",
+                    quoted(name), tenth(std::min(100.0, rate(before.busy_ms, now.busy_ms, seconds) / 10)),
+                    rate(before.in, now.in, seconds) * sector_bytes, rate(before.out, now.out, seconds) * sector_bytes,
+                    now_ms)));
   }
 }
 
@@ -208,8 +219,10 @@ void proc_sampler::networks(std::vector<demo_record>& out, std::int64_t now_ms, 
     auto [at, fresh] = net_before_.try_emplace(name, now);
     const auto before = at->second;
     at->second = now;
-    out.push_back(machine("net:" + name, fmt::format(R"({{"kind":"net","name":{},"busy":0,"in_bytes_s":{:.0f},"out_bytes_s":{:.0f},"ts":{}}})",
-                                                     quoted(name), rate(before.in, now.in, seconds), rate(before.out, now.out, seconds), now_ms)));
+    out.push_back(machine(
+        "net:" + name,
+        fmt::format(R"({{"kind":"net","name":{},"busy":0,"in_bytes_s":{:.0f},"out_bytes_s":{:.0f},"ts":{}}})",
+                    quoted(name), rate(before.in, now.in, seconds), rate(before.out, now.out, seconds), now_ms)));
   }
 }
 
@@ -242,22 +255,26 @@ void proc_sampler::busiest(std::vector<demo_record>& out, std::int64_t now_ms, d
     const auto before = process_before_.find(pid);
     if (before == process_before_.end())
       continue; // no rate yet
-    list.push_back({pid, text->substr(open + 1, close - open - 1), 100 * rate(before->second, ticks, seconds) / ticks_per_s_,
+    list.push_back({pid, text->substr(open + 1, close - open - 1),
+                    100 * rate(before->second, ticks, seconds) / ticks_per_s_,
                     std::strtod(fields[21].c_str(), nullptr) * page_mb_});
   }
   process_before_ = std::move(now);
   const auto count = std::min(most_, list.size());
-  std::partial_sort(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(count), list.end(), [&](const process& a, const process& b) {
-    // Among equally busy ones those that are shown stay, so that the list does not flicker.
-    const bool shown_a = shown_.contains(a.pid), shown_b = shown_.contains(b.pid);
-    return std::tuple(-tenth(a.cpu), !shown_a, -a.rss_mb, a.pid) < std::tuple(-tenth(b.cpu), !shown_b, -b.rss_mb, b.pid);
-  });
+  std::partial_sort(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(count), list.end(),
+                    [&](const process& a, const process& b) {
+                      // Among equally busy ones those that are shown stay, so that the list does not flicker.
+                      const bool shown_a = shown_.contains(a.pid), shown_b = shown_.contains(b.pid);
+                      return std::tuple(-tenth(a.cpu), !shown_a, -a.rss_mb, a.pid) <
+                             std::tuple(-tenth(b.cpu), !shown_b, -b.rss_mb, b.pid);
+                    });
   list.resize(count);
   std::set<std::int64_t> shown;
   for (const auto& p : list) {
     shown.insert(p.pid);
     out.push_back({std::string(process_topic), std::to_string(p.pid),
-                   fmt::format(R"({{"pid":{},"name":{},"cpu":{},"rss_mb":{},"ts":{}}})", p.pid, quoted(p.name), tenth(p.cpu), tenth(p.rss_mb), now_ms)});
+                   fmt::format(R"({{"pid":{},"name":{},"cpu":{},"rss_mb":{},"ts":{}}})", p.pid, quoted(p.name),
+                               tenth(p.cpu), tenth(p.rss_mb), now_ms)});
   }
   for (const auto pid : shown_)
     if (!shown.contains(pid))

@@ -1,13 +1,16 @@
 // This machine's own load, read from /proc, as records for `weir demo`.
 //
-// Topic "machine", key = name of the thing, value a JSON object with "kind", "name" and "ts" (milliseconds since 1970):
-//   key "cpu0"     {"kind":"cpu","name":"cpu0","busy":12.5,"user":8.1,"system":4.4,"ts":...}          percent of that core since the last sample
-//   key "memory"   {"kind":"memory","name":"memory","busy":41.2,"total_mb":...,"used_mb":...,"available_mb":...,"swap_used_mb":...,"ts":...}
-//   key "load"     {"kind":"load","name":"load","busy":31.0,"one":0.62,"five":..,"fifteen":..,"running":1,"ts":...}  busy: percent of all cores, by `one`
-//   key "disk:vda" {"kind":"disk","name":"vda","busy":3.0,"read_bytes_s":...,"write_bytes_s":...,"ts":...}     whole disks, no partitions
-//   key "net:eth0" {"kind":"net","name":"eth0","busy":0,"in_bytes_s":...,"out_bytes_s":...,"ts":...}           busy: always 0, a link's rate is not known
-// Topic "processes", key = pid, value {"pid":1,"name":"init","cpu":0.3,"rss_mb":11.2,"ts":...}; cpu is percent of one core since the last
-// sample. The busiest ten; no value (a tombstone) when a process leaves that list.
+// Topic "machine", key = name of the thing, value a JSON object with "kind", "name", "busy" and "ts" (milliseconds
+// since 1970), and besides:
+//
+//   cpu0      kind cpu: user, system; all three in percent of that core since the last sample
+//   memory    kind memory: busy in percent; total_mb, used_mb, available_mb, swap_used_mb
+//   load      kind load: busy in percent of all cores, by one; one, five, fifteen, running
+//   disk:vda  kind disk, name vda: busy in percent of the time; read_bytes_s, write_bytes_s; whole disks, no partitions
+//   net:eth0  kind net, name eth0: busy always 0, a link's rate is not known; in_bytes_s, out_bytes_s
+//
+// Topic "processes", key = pid, value {"pid":1,"name":"init","cpu":0.3,"rss_mb":11.2,"ts":...}; cpu is percent of one
+// core since the last sample. The busiest ten; no value (a tombstone) when a process leaves that list.
 #pragma once
 
 #include <cstdint>

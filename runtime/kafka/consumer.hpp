@@ -28,12 +28,13 @@ class partition_queue {
 public:
   virtual ~partition_queue() = default;
 
-  // Hands over what is there, at most `most` records, until `take` says false (that record counts as taken). Gives the number taken.
-  // Errors of the partition come as a result: kafka_out_of_range, kafka_failed, ...
+  // Hands over what is there, at most `most` records, until `take` says false (that record counts as taken). Gives the
+  // number taken. Errors of the partition come as a result: kafka_out_of_range, kafka_failed, ...
   virtual result<std::size_t> drain(std::size_t most, const std::function<bool(const record&)>& take) = 0;
   // Called from a librdkafka thread whenever the queue goes from empty to not empty; may be called once too often.
   virtual void on_ready(std::function<void()> ready) = 0;
-  // End of the log as last heard from the broker: the offset after the newest record; -1: not known yet. Does not block.
+  // End of the log as last heard from the broker: the offset after the newest record; -1: not known yet. Does not
+  // block.
   virtual std::int64_t high_watermark() const = 0;
 };
 
@@ -57,26 +58,32 @@ public:
   virtual ~consumer() = default;
 
   struct handlers {
-    // Partitions came; answer with assign() once their start offsets are known. `generation` of the group, -1: assigned by hand.
+    // Partitions came; answer with assign() once their start offsets are known. `generation` of the group, -1: assigned
+    // by hand.
     std::function<void(std::vector<partition_id>, std::int32_t generation)> assigned;
     // Partitions go: stop using their queues, then answer with unassign(). `lost`: they may already have another owner.
     std::function<void(std::vector<partition_id>, bool lost)> revoked;
     std::function<void(error, bool fatal)> failed; // connection trouble and the like; librdkafka retries unless fatal
   };
 
-  // Joins the group (or, for the embedded broker, takes all partitions by hand). Handlers run on the consumer's own thread.
+  // Joins the group (or, for the embedded broker, takes all partitions by hand). Handlers run on the consumer's own
+  // thread.
   virtual void start(handlers h) = 0;
-  virtual result<std::vector<std::pair<partition_id, std::unique_ptr<partition_queue>>>> assign(std::vector<partition_start> starts) = 0;
+  virtual result<std::vector<std::pair<partition_id, std::unique_ptr<partition_queue>>>>
+  assign(std::vector<partition_start> starts) = 0;
   virtual void unassign(std::vector<partition_id> partitions) = 0;
-  // Moves one assigned partition's reading to another offset; its queue is made anew (the old one must be destroyed before).
+  // Moves one assigned partition's reading to another offset; its queue is made anew (the old one must be destroyed
+  // before).
   virtual result<std::unique_ptr<partition_queue>> restart(partition_start start) = 0;
   // Advisory commit for lag tools; never ahead of Redis (I3). Does not wait.
   virtual void commit(std::vector<partition_start> positions) = 0;
 
   // Questions to the brokers; answered on the consumer's helper thread within the deadline.
   virtual void describe(std::chrono::milliseconds deadline, std::function<void(result<topic_facts>)> done) = 0;
-  virtual void range(partition_id partition, std::chrono::milliseconds deadline, std::function<void(result<partition_range>)> done) = 0;
-  // The record at exactly `at`, for comparing it with the stored mark: its timestamp and CRC-32 of key and value; nullopt: not there any more.
+  virtual void range(partition_id partition, std::chrono::milliseconds deadline,
+                     std::function<void(result<partition_range>)> done) = 0;
+  // The record at exactly `at`, for comparing it with the stored mark: its timestamp and CRC-32 of key and value;
+  // nullopt: not there any more.
   struct record_print {
     std::int64_t time_ms = 0;
     std::uint32_t checksum = 0;

@@ -53,9 +53,11 @@ result<std::unique_ptr<embedded_broker>> embedded_broker::start(const std::map<s
 const std::string& embedded_broker::bootstrap() const { return impl_->bootstrap; }
 
 result<void> embedded_broker::add_topic(const std::string& topic, std::int32_t partitions) {
-  const auto code = rd_kafka_mock_topic_create(impl_->cluster.get(), topic.c_str(), partitions > 0 ? partitions : default_partitions, 1);
+  const auto code = rd_kafka_mock_topic_create(impl_->cluster.get(), topic.c_str(),
+                                               partitions > 0 ? partitions : default_partitions, 1);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return fail(ec::kafka_failed, fmt::format("the embedded broker cannot have topic '{}': {}", topic, rd_kafka_err2str(code)));
+    return fail(ec::kafka_failed,
+                fmt::format("the embedded broker cannot have topic '{}': {}", topic, rd_kafka_err2str(code)));
   return {};
 }
 

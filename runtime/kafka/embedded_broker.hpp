@@ -21,8 +21,8 @@ class embedded_broker {
 public:
   static constexpr std::int32_t default_partitions = 4;
 
-  // Topics with their partition counts; 0 means default_partitions. Any other topic comes into being, with default_partitions, when somebody
-  // asks for it or writes to it.
+  // Topics with their partition counts; 0 means default_partitions. Any other topic comes into being, with
+  // default_partitions, when somebody asks for it or writes to it.
   static result<std::unique_ptr<embedded_broker>> start(const std::map<std::string, std::int32_t>& topics);
   ~embedded_broker();
   embedded_broker(const embedded_broker&) = delete;

@@ -27,7 +27,8 @@ void look_for_trouble(const handle& from, rd_kafka_queue_t* events, std::optiona
       continue;
     const auto code = rd_kafka_event_error(event.get());
     auto told = from.about().translate(code, rd_kafka_event_error_string(event.get()));
-    if (!worst || told.code == ec::kafka_refused || (worst->code != ec::kafka_refused && code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN))
+    if (!worst || told.code == ec::kafka_refused ||
+        (worst->code != ec::kafka_refused && code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN))
       worst = std::move(told);
   }
 }
@@ -73,7 +74,8 @@ result<std::vector<std::string>> probe_kafka(const kafka_config& kafka, const st
     id = told;
     rd_kafka_mem_free(client.get(), told);
   }
-  lines.push_back(fmt::format("Kafka cluster {}, {} broker{}", id, (*cluster)->broker_cnt, (*cluster)->broker_cnt == 1 ? "" : "s"));
+  lines.push_back(
+      fmt::format("Kafka cluster {}, {} broker{}", id, (*cluster)->broker_cnt, (*cluster)->broker_cnt == 1 ? "" : "s"));
   std::vector<std::string> missing;
   for (const auto& name : topics) {
     const topic_ptr topic{rd_kafka_topic_new(client.get(), name.c_str(), nullptr)};
@@ -87,7 +89,8 @@ result<std::vector<std::string>> probe_kafka(const kafka_config& kafka, const st
       if (name != t.topic)
         continue;
       if (t.err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        lines.push_back(fmt::format("topic {}: {} partition{}", name, t.partition_cnt, t.partition_cnt == 1 ? "" : "s"));
+        lines.push_back(
+            fmt::format("topic {}: {} partition{}", name, t.partition_cnt, t.partition_cnt == 1 ? "" : "s"));
       else if (classify(t.err) == ec::kafka_no_topic)
         missing.push_back(name);
       else {
@@ -98,8 +101,8 @@ result<std::vector<std::string>> probe_kafka(const kafka_config& kafka, const st
     }
   }
   if (!missing.empty())
-    return fail(ec::kafka_no_topic, fmt::format("Kafka (cluster {}) has no topic {}. Create {} or correct the topology", id,
-                                                fmt::join(missing, ", "), missing.size() == 1 ? "it" : "them"));
+    return fail(ec::kafka_no_topic, fmt::format("Kafka (cluster {}) has no topic {}. Create {} or correct the topology",
+                                                id, fmt::join(missing, ", "), missing.size() == 1 ? "it" : "them"));
   return lines;
 }
 

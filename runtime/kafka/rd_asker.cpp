@@ -57,7 +57,8 @@ bool asker::add(task t) {
 }
 
 template <class T, class Ask>
-static std::function<void(const error*)> question(asker::clock::time_point until, std::function<void(result<T>)> done, Ask ask) {
+static std::function<void(const error*)> question(asker::clock::time_point until, std::function<void(result<T>)> done,
+                                                  Ask ask) {
   return [until, done = std::move(done), ask = std::move(ask)](const error* instead) {
     if (instead)
       return done(tl::unexpected(*instead));
@@ -73,15 +74,18 @@ void asker::describe(clock::time_point until, std::function<void(result<topic_fa
     done(tl::unexpected(stopped_error));
 }
 
-void asker::range(partition_id p, bool committed, clock::time_point until, std::function<void(result<partition_range>)> done) {
-  auto q = question<partition_range>(until, done, [this, p, committed, until] { return ask_range(p, committed, until); });
+void asker::range(partition_id p, bool committed, clock::time_point until,
+                  std::function<void(result<partition_range>)> done) {
+  auto q =
+      question<partition_range>(until, done, [this, p, committed, until] { return ask_range(p, committed, until); });
   if (!add({std::move(q)}))
     done(tl::unexpected(stopped_error));
 }
 
 void asker::fingerprint(partition_id p, offset at, clock::time_point until,
                         std::function<void(result<std::optional<consumer::record_print>>)> done) {
-  auto q = question<std::optional<consumer::record_print>>(until, done, [this, p, at, until] { return read_print(p, at, until); });
+  auto q = question<std::optional<consumer::record_print>>(until, done,
+                                                           [this, p, at, until] { return read_print(p, at, until); });
   if (!add({std::move(q)}))
     done(tl::unexpected(stopped_error));
 }
@@ -190,9 +194,10 @@ result<topic_facts> asker::ask_facts(clock::time_point until) {
     facts.partitions = t.err == RD_KAFKA_RESP_ERR_NO_ERROR ? t.partition_cnt : 0;
   }
   if (facts.partitions == 0)
-    return fail(ec::kafka_no_topic, fmt::format("Kafka has no topic '{0}'. Create it (kafka-topics.sh --create --topic {0}) or correct the "
-                                                "source's \"topic\"",
-                                                topic_));
+    return fail(ec::kafka_no_topic,
+                fmt::format("Kafka has no topic '{0}'. Create it (kafka-topics.sh --create --topic {0}) or correct the "
+                            "source's \"topic\"",
+                            topic_));
   if (char* id = rd_kafka_clusterid(handle_->get(), left_ms(until))) {
     facts.cluster_id = id;
     rd_kafka_mem_free(handle_->get(), id);
@@ -203,7 +208,8 @@ result<topic_facts> asker::ask_facts(clock::time_point until) {
 
 result<partition_range> asker::ask_range(partition_id p, bool committed, clock::time_point until) {
   const auto name = fmt::format("{}[{}]", topic_, p.value);
-  // rd_kafka_query_watermark_offsets() forgets its deadline while a broker is away (librdkafka 2.0): ask for the log's ends as for times.
+  // rd_kafka_query_watermark_offsets() forgets its deadline while a broker is away (librdkafka 2.0): ask for the log's
+  // ends as for times.
   std::int64_t ends[2] = {RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END};
   for (auto& end : ends) {
     const list_ptr list{rd_kafka_topic_partition_list_new(1)};

@@ -1,5 +1,6 @@
-// Private to runtime/kafka: asks the brokers what a consumer wants to know, on a thread of its own, with a client instance of its own, so that
-// questions never disturb reading. The instance is let go after some seconds without questions.
+// Private to runtime/kafka: asks the brokers what a consumer wants to know, on a thread of its own, with a client
+// instance of its own, so that questions never disturb reading. The instance is let go after some seconds without
+// questions.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -25,17 +26,19 @@ public:
   result<void> open();
 
   void describe(clock::time_point until, std::function<void(result<topic_facts>)> done);
-  void range(partition_id p, bool committed, clock::time_point until, std::function<void(result<partition_range>)> done);
+  void range(partition_id p, bool committed, clock::time_point until,
+             std::function<void(result<partition_range>)> done);
   void fingerprint(partition_id p, offset at, clock::time_point until,
                    std::function<void(result<std::optional<consumer::record_print>>)> done);
-  // Runs `work` on the thread, after what waits there; `work` must be short and brings its own client instance. False: stopped or too much waiting.
+  // Runs `work` on the thread, after what waits there; `work` must be short and brings its own client instance. False:
+  // stopped or too much waiting.
   bool post(std::function<void()> work);
 
   // Partitions of the topic as last described; 0: not known.
   std::int32_t known_partitions() const { return known_partitions_; }
 
-  // What waits is answered with ec::stopped; what is under way may take up to its deadline, then `ended` runs on a thread of its
-  // own making. Waits for nothing.
+  // What waits is answered with ec::stopped; what is under way may take up to its deadline, then `ended` runs on a
+  // thread of its own making. Waits for nothing.
   void stop(std::function<void()> ended);
 
 private:

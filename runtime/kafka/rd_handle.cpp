@@ -13,12 +13,13 @@ constexpr int scram_repaired = 0x020601ff; // earlier versions send a nonce that
 void log_line(const rd_kafka_t* rk, int level, const char* facility, const char* text) {
   const auto* about = rk ? static_cast<const context*>(rd_kafka_opaque(rk)) : nullptr;
   const auto least = level <= syslog_warning ? log::level::warn : log::level::debug;
-  log::write(least, about ? std::string_view{about->component} : "kafka", about ? about->clean(text) : std::string(text),
-             {{"facility", facility}});
+  log::write(least, about ? std::string_view{about->component} : "kafka",
+             about ? about->clean(text) : std::string(text), {{"facility", facility}});
 }
 
 bool is_credentials(std::string_view text) {
-  return text.find("SASL") != text.npos || text.find("uthentication") != text.npos || text.find("redentials") != text.npos;
+  return text.find("SASL") != text.npos || text.find("uthentication") != text.npos ||
+         text.find("redentials") != text.npos;
 }
 
 } // namespace
@@ -33,17 +34,14 @@ std::string context::clean(std::string_view text) const {
 
 ec classify(rd_kafka_resp_err_t code) {
   switch (code) {
-  case RD_KAFKA_RESP_ERR_NO_ERROR:
-    return ec::none;
+  case RD_KAFKA_RESP_ERR_NO_ERROR: return ec::none;
   case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
   case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-  case RD_KAFKA_RESP_ERR__NO_OFFSET:
-    return ec::kafka_out_of_range;
+  case RD_KAFKA_RESP_ERR__NO_OFFSET: return ec::kafka_out_of_range;
   case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
   case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
   case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-  case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-    return ec::kafka_no_topic;
+  case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION: return ec::kafka_no_topic;
   case RD_KAFKA_RESP_ERR__AUTHENTICATION:
   case RD_KAFKA_RESP_ERR__SSL:
   case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
@@ -53,8 +51,7 @@ ec classify(rd_kafka_resp_err_t code) {
   case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
   case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
   case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-  case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-    return ec::kafka_refused;
+  case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED: return ec::kafka_refused;
   case RD_KAFKA_RESP_ERR__TRANSPORT:
   case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
   case RD_KAFKA_RESP_ERR__RESOLVE:
@@ -70,26 +67,22 @@ ec classify(rd_kafka_resp_err_t code) {
   case RD_KAFKA_RESP_ERR_NOT_COORDINATOR:
   case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
   case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
-  case RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE:
-    return ec::kafka_unreachable;
+  case RD_KAFKA_RESP_ERR_PREFERRED_LEADER_NOT_AVAILABLE: return ec::kafka_unreachable;
   case RD_KAFKA_RESP_ERR__TIMED_OUT:
   case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
   case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
-  case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
-    return ec::timeout;
-  case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-    return ec::overloaded;
+  case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT: return ec::timeout;
+  case RD_KAFKA_RESP_ERR__QUEUE_FULL: return ec::overloaded;
   case RD_KAFKA_RESP_ERR__DESTROY:
   case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
-  case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-    return ec::stopped;
+  case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT: return ec::stopped;
   case RD_KAFKA_RESP_ERR__FATAL:
   case RD_KAFKA_RESP_ERR__FENCED:
   case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
-  case RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE:
-    return ec::kafka_fatal;
+  case RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE: return ec::kafka_fatal;
   default:
-    // librdkafka has some two hundred codes and adds more: what is not named above is a failure to be told and tried again.
+    // librdkafka has some two hundred codes and adds more: what is not named above is a failure to be told and tried
+    // again.
     return ec::kafka_failed;
   }
 }
@@ -120,8 +113,7 @@ error context::translate(rd_kafka_resp_err_t code, std::string_view detail) cons
   case ec::kafka_out_of_range:
     text += ". The position is not in the log any more: retention or a new topic removed it";
     break;
-  default:
-    break;
+  default: break;
   }
   return {what, std::move(text)};
 }

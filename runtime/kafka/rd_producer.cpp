@@ -25,7 +25,8 @@ rd_kafka_vu_t entry(rd_kafka_vtype_t type) {
 class rd_producer : public producer {
 public:
   rd_producer(std::shared_ptr<handle> h, std::uint64_t queue_bytes, std::function<void(error, bool)> failed)
-      : handle_(std::move(h)), largest_(queue_bytes / 2), failed_(std::move(failed)), events_(rd_kafka_queue_get_main(handle_->get())), thread_([this] { loop(); }) {}
+      : handle_(std::move(h)), largest_(queue_bytes / 2), failed_(std::move(failed)),
+        events_(rd_kafka_queue_get_main(handle_->get())), thread_([this] { loop(); }) {}
 
   ~rd_producer() override {
     if (!flush(last_chance))
@@ -44,7 +45,9 @@ public:
       if (m.value_may_go && m.value)
         return enqueue(without_value(std::move(m)), std::move(done));
       if (done)
-        done(fail(ec::bad_argument, fmt::format("topic '{}': a record of {} bytes does not fit into the producer's queue", m.topic, bytes)));
+        done(fail(
+            ec::bad_argument,
+            fmt::format("topic '{}': a record of {} bytes does not fit into the producer's queue", m.topic, bytes)));
       return;
     }
     enqueue(std::move(m), std::move(done));
@@ -106,10 +109,12 @@ private:
       e.u.mem = {m.value->data(), m.value->size()};
       v.push_back(e);
     }
-    // A list of our own: librdkafka frees those it makes from single entries twice when the topic is not known. Ours stay ours if it refuses.
+    // A list of our own: librdkafka frees those it makes from single entries twice when the topic is not known. Ours
+    // stay ours if it refuses.
     headers_ptr headers{m.headers.empty() ? nullptr : rd_kafka_headers_new(m.headers.size())};
     for (const auto& [name, value] : m.headers)
-      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), value.data(), static_cast<ssize_t>(value.size()));
+      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), value.data(),
+                          static_cast<ssize_t>(value.size()));
     if (headers) {
       e = entry(RD_KAFKA_VTYPE_HEADERS);
       e.u.headers = headers.get();
@@ -174,8 +179,7 @@ private:
         failed_(std::move(why), fatal);
       return;
     }
-    default:
-      return;
+    default: return;
     }
   }
 
@@ -190,7 +194,8 @@ private:
 } // namespace
 
 result<std::unique_ptr<producer>> make_producer(const kafka_config& kafka, producer_options options) {
-  auto conf = producer_conf(kafka, options.client_id, options.queue_bytes, options.queue_messages, options.delivery_deadline.count());
+  auto conf = producer_conf(kafka, options.client_id, options.queue_bytes, options.queue_messages,
+                            options.delivery_deadline.count());
   if (!conf)
     return tl::unexpected(conf.error());
   auto opened = handle::open(RD_KAFKA_PRODUCER, std::move(*conf), make_context(kafka, "kafka/producer"));

@@ -11,8 +11,9 @@ tl::unexpected<error> gone() { return fail(ec::stopped, "the partition is not re
 
 } // namespace
 
-result<std::shared_ptr<split_queue>> split_queue::split(std::shared_ptr<handle> from, const std::string& topic, partition_start start,
-                                                        queue_limits limits, std::function<void()> refetch) {
+result<std::shared_ptr<split_queue>> split_queue::split(std::shared_ptr<handle> from, const std::string& topic,
+                                                        partition_start start, queue_limits limits,
+                                                        std::function<void()> refetch) {
   queue_ptr queue{rd_kafka_queue_get_partition(from->get(), topic.c_str(), start.partition.value)};
   if (!queue)
     return fail(ec::kafka_failed, fmt::format("librdkafka has no queue for {}[{}]", topic, start.partition.value));
@@ -73,7 +74,8 @@ std::int64_t split_queue::high_watermark() const {
   if (!queue_)
     return -1;
   std::int64_t low = -1, high = -1;
-  if (rd_kafka_get_watermark_offsets(from_->get(), topic_.c_str(), partition_.value, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
+  if (rd_kafka_get_watermark_offsets(from_->get(), topic_.c_str(), partition_.value, &low, &high) !=
+      RD_KAFKA_RESP_ERR_NO_ERROR)
     return -1;
   return std::max<std::int64_t>(high, -1);
 }

@@ -11,16 +11,46 @@ using settings = std::vector<std::pair<std::string, std::string>>;
 
 enum class use { consume, produce, probe };
 
-// Names and beginnings of names (ending in '*') that only consumers or only producers know. librdkafka takes them for the other side too, but
-// warns about each.
-constexpr std::array consumer_only{
-    "group.*", "session.timeout.ms", "heartbeat.interval.ms", "max.poll.*", "partition.assignment.strategy", "fetch.*", "queued.*",
-    "max.partition.fetch.bytes", "isolation.level", "check.crcs", "auto.offset.reset", "enable.auto.*", "auto.commit.*", "offset.store.*",
-    "coordinator.query.interval.ms", "consume.callback.max.messages", "allow.auto.create.topics", "enable.partition.eof", "client.rack"};
-constexpr std::array producer_only{
-    "acks", "request.required.acks", "request.timeout.ms", "message.timeout.ms", "delivery.timeout.ms", "linger.ms", "queue.buffering.*",
-    "batch.*", "compression.*", "enable.idempotence", "enable.gapless.guarantee", "transactional.id", "transaction.timeout.ms", "retries",
-    "message.send.max.retries", "partitioner", "sticky.partitioning.linger.ms", "delivery.report.only.error", "queuing.strategy"};
+// Names and beginnings of names (ending in '*') that only consumers or only producers know. librdkafka takes them for
+// the other side too, but warns about each.
+constexpr std::array consumer_only{"group.*",
+                                   "session.timeout.ms",
+                                   "heartbeat.interval.ms",
+                                   "max.poll.*",
+                                   "partition.assignment.strategy",
+                                   "fetch.*",
+                                   "queued.*",
+                                   "max.partition.fetch.bytes",
+                                   "isolation.level",
+                                   "check.crcs",
+                                   "auto.offset.reset",
+                                   "enable.auto.*",
+                                   "auto.commit.*",
+                                   "offset.store.*",
+                                   "coordinator.query.interval.ms",
+                                   "consume.callback.max.messages",
+                                   "allow.auto.create.topics",
+                                   "enable.partition.eof",
+                                   "client.rack"};
+constexpr std::array producer_only{"acks",
+                                   "request.required.acks",
+                                   "request.timeout.ms",
+                                   "message.timeout.ms",
+                                   "delivery.timeout.ms",
+                                   "linger.ms",
+                                   "queue.buffering.*",
+                                   "batch.*",
+                                   "compression.*",
+                                   "enable.idempotence",
+                                   "enable.gapless.guarantee",
+                                   "transactional.id",
+                                   "transaction.timeout.ms",
+                                   "retries",
+                                   "message.send.max.retries",
+                                   "partitioner",
+                                   "sticky.partitioning.linger.ms",
+                                   "delivery.report.only.error",
+                                   "queuing.strategy"};
 
 template <std::size_t N>
 bool listed(const std::array<const char*, N>& names, std::string_view name) {
@@ -44,7 +74,8 @@ bool is_secret(std::string_view name) {
   return false;
 }
 
-// Defaults may be unknown to an older or newer librdkafka; then it goes without. The user's and ours that matter may not.
+// Defaults may be unknown to an older or newer librdkafka; then it goes without. The user's and ours that matter may
+// not.
 result<void> put(rd_kafka_conf_t* conf, const settings& list, bool optional, const context& about) {
   std::array<char, 512> text{};
   for (const auto& [name, value] : list) {
@@ -63,7 +94,8 @@ result<conf_ptr> build(const kafka_config& kafka, use u, const settings& default
       {"socket.keepalive.enable", "true"},
       {"log.connection.close", "false"},
       {"reconnect.backoff.ms", "100"},
-      {"reconnect.backoff.max.ms", "2000"}, // a broker that comes back is found within two seconds
+      {"reconnect.backoff.max.ms", "2000"}, // a broker that comes back is found
+                                            // within two seconds
       {"enable.metrics.push", "false"},     // nothing is told to anyone unasked
   };
   settings user;
@@ -141,16 +173,17 @@ std::unique_ptr<context> make_context(const kafka_config& kafka, std::string com
   return about;
 }
 
-result<conf_ptr> consumer_conf(const kafka_config& kafka, const std::string& group, const std::string& client_id, queue_limits limits,
-                               bool by_hand) {
+result<conf_ptr> consumer_conf(const kafka_config& kafka, const std::string& group, const std::string& client_id,
+                               queue_limits limits, bool by_hand) {
   const settings defaults{
       {"client.id", client_id},
       {"queued.max.messages.kbytes", std::to_string(limits.kbytes)},
       {"queued.min.messages", std::to_string(limits.messages)},
       {"fetch.queue.backoff.ms", "10"}, // from librdkafka 2.2 on: look again soon after the queues were full
       {"fetch.min.bytes", "1"},
-      // Records are answered at once whatever this says; it bounds what a partition that comes new waits behind a fetch that is under way.
-      // The embedded broker sleeps it out, so there it is latency; at 10 ms its idle fetches cost a percent of a core for each source.
+      // Records are answered at once whatever this says; it bounds what a partition that comes new waits behind a fetch
+      // that is under way. The embedded broker sleeps it out, so there it is latency; at 10 ms its idle fetches cost a
+      // percent of a core for each source.
       {"fetch.wait.max.ms", by_hand ? "30" : "50"},
       {"fetch.error.backoff.ms", "200"},
       {"fetch.max.bytes", std::to_string(16 << 20)},
@@ -163,7 +196,8 @@ result<conf_ptr> consumer_conf(const kafka_config& kafka, const std::string& gro
   fixed.emplace_back("enable.partition.eof", "false");
   auto conf = build(kafka, use::consume, defaults, fixed);
   if (conf)
-    rd_kafka_conf_set_events(conf->get(), RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OFFSET_COMMIT);
+    rd_kafka_conf_set_events(conf->get(),
+                             RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_OFFSET_COMMIT);
   return conf;
 }
 
@@ -179,18 +213,19 @@ result<conf_ptr> asker_conf(const kafka_config& kafka, const std::string& group,
   return conf;
 }
 
-result<conf_ptr> producer_conf(const kafka_config& kafka, const std::string& client_id, std::uint64_t queue_bytes, std::uint32_t queue_messages,
-                               std::int64_t delivery_ms) {
+result<conf_ptr> producer_conf(const kafka_config& kafka, const std::string& client_id, std::uint64_t queue_bytes,
+                               std::uint32_t queue_messages, std::int64_t delivery_ms) {
   const settings defaults{
       {"client.id", client_id},
       {"linger.ms", "5"},
       {"compression.type", "none"},
       {"topic.metadata.propagation.max.ms", "5000"}, // how long a topic that is not known may still come into being
-      {"message.max.bytes", "1000000000"}, // the topic's own limit decides
+      {"message.max.bytes", "1000000000"},           // the topic's own limit decides
       {"queue.buffering.max.kbytes", std::to_string(std::max<std::uint64_t>(queue_bytes / 1024, 1))},
       {"queue.buffering.max.messages", std::to_string(queue_messages)},
       {"delivery.timeout.ms", std::to_string(delivery_ms)},
-      {"partitioner", "murmur2_random"}, // as Kafka's own clients do: equal keys meet in one partition whoever produced them
+      {"partitioner",
+       "murmur2_random"}, // as Kafka's own clients do: equal keys meet in one partition whoever produced them
   };
   const settings fixed{{"enable.idempotence", "true"}, {"acks", "all"}};
   auto conf = build(kafka, use::produce, defaults, fixed);

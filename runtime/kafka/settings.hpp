@@ -17,7 +17,8 @@ struct queue_limits {
 
 queue_limits divide_budget(std::uint64_t queue_bytes, std::int32_t partitions);
 
-// Notices when a queue that was full, so that librdkafka stopped fetching it, has room again. Lengths in messages, as they are at the time.
+// Notices when a queue that was full, so that librdkafka stopped fetching it, has room again. Lengths in messages, as
+// they are at the time.
 class fill_watch {
 public:
   explicit fill_watch(queue_limits limits) : limits_(limits) {}
@@ -36,12 +37,12 @@ private:
 std::unique_ptr<context> make_context(const kafka_config& kafka, std::string component);
 
 // Reads a source; fetches ahead within `limits`. `by_hand`: the embedded broker.
-result<conf_ptr> consumer_conf(const kafka_config& kafka, const std::string& group, const std::string& client_id, queue_limits limits,
-                               bool by_hand);
+result<conf_ptr> consumer_conf(const kafka_config& kafka, const std::string& group, const std::string& client_id,
+                               queue_limits limits, bool by_hand);
 // Asks questions and reads single records.
 result<conf_ptr> asker_conf(const kafka_config& kafka, const std::string& group, const std::string& client_id);
-result<conf_ptr> producer_conf(const kafka_config& kafka, const std::string& client_id, std::uint64_t queue_bytes, std::uint32_t queue_messages,
-                               std::int64_t delivery_ms);
+result<conf_ptr> producer_conf(const kafka_config& kafka, const std::string& client_id, std::uint64_t queue_bytes,
+                               std::uint32_t queue_messages, std::int64_t delivery_ms);
 // Neither reads nor writes.
 result<conf_ptr> probe_conf(const kafka_config& kafka);
 

@@ -19,13 +19,18 @@ protected:
     std::string pattern = ::testing::TempDir() + "weir-proc-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     root = pattern;
-    write("stat", "cpu  200 0 100 700 0 0 0 0 0 0\ncpu0 100 0 50 350 0 0 0 0 0 0\ncpu1 100 0 50 350 0 0 0 0 0 0\nintr 1\n");
-    write("meminfo", "MemTotal:        2048000 kB\nMemFree:          512000 kB\nMemAvailable:    1024000 kB\nSwapTotal: 1024 kB\nSwapFree: 0 kB\n");
+    write("stat",
+          "cpu  200 0 100 700 0 0 0 0 0 0\ncpu0 100 0 50 350 0 0 0 0 0 0\ncpu1 100 0 50 350 0 0 0 0 0 0\nintr 1\n");
+    write("meminfo", "MemTotal:        2048000 kB\nMemFree:          512000 kB\nMemAvailable:    1024000 "
+                     "kB\nSwapTotal: 1024 kB\nSwapFree: 0 kB\n");
     write("loadavg", "0.50 0.25 0.10 3/200 4242\n");
-    write("diskstats", " 254 0 vda 10 0 1000 5 20 0 2000 9 0 100 0\n 254 1 vda1 9 0 900 5 20 0 2000 9 0 100 0\n 7 0 loop0 5 0 50 1 0 0 0 0 0 1 0\n"
-                       " 259 0 nvme0n1 1 0 8 1 0 0 0 0 0 1 0\n 259 1 nvme0n1p1 1 0 8 1 0 0 0 0 0 1 0\n 254 16 vdb 0 0 0 0 0 0 0 0 0 0 0\n");
+    write("diskstats", " 254 0 vda 10 0 1000 5 20 0 2000 9 0 100 0\n 254 1 vda1 9 0 900 5 20 0 2000 9 0 100 0\n 7 0 "
+                       "loop0 5 0 50 1 0 0 0 0 0 1 0\n"
+                       " 259 0 nvme0n1 1 0 8 1 0 0 0 0 0 1 0\n 259 1 nvme0n1p1 1 0 8 1 0 0 0 0 0 1 0\n 254 16 vdb 0 0 "
+                       "0 0 0 0 0 0 0 0 0\n");
     write("net/dev", "Inter-|   Receive                                                |  Transmit\n"
-                     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
+                     " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop "
+                     "fifo colls carrier compressed\n"
                      "    lo: 1000 1 0 0 0 0 0 0 1000 1 0 0 0 0 0 0\n  eth0:5000 1 0 0 0 0 0 0 7000 1 0 0 0 0 0 0\n");
   }
   void TearDown() override { std::filesystem::remove_all(root); }
@@ -36,14 +41,15 @@ protected:
     std::ofstream(path) << text;
   }
   void process(int pid, const std::string& name, std::uint64_t ticks, int pages = 256) {
-    write(std::to_string(pid) + "/stat",
-          std::to_string(pid) + " (" + name + ") S 1 1 1 0 -1 0 0 0 0 0 " + std::to_string(ticks) + " 0 0 0 20 0 1 0 100 1000000 " +
-              std::to_string(pages) + " 0 0 0\n");
+    write(std::to_string(pid) + "/stat", std::to_string(pid) + " (" + name + ") S 1 1 1 0 -1 0 0 0 0 0 " +
+                                             std::to_string(ticks) + " 0 0 0 20 0 1 0 100 1000000 " +
+                                             std::to_string(pages) + " 0 0 0\n");
   }
   void end_process(int pid) { std::filesystem::remove_all(std::filesystem::path(root) / std::to_string(pid)); }
 
   static const demo_record* find(const std::vector<demo_record>& in, const std::string& topic, const std::string& key) {
-    const auto at = std::find_if(in.begin(), in.end(), [&](const demo_record& r) { return r.topic == topic && r.key == key; });
+    const auto at =
+        std::find_if(in.begin(), in.end(), [&](const demo_record& r) { return r.topic == topic && r.key == key; });
     return at == in.end() ? nullptr : &*at;
   }
   static json value(const std::vector<demo_record>& in, const std::string& topic, const std::string& key) {
@@ -107,7 +113,8 @@ TEST_F(proc_sampler_test, disks_and_links_have_rates_and_partitions_and_idle_dis
   EXPECT_EQ(value(got, "machine", "net:eth0")["in_bytes_s"], 1000);
   EXPECT_EQ(value(got, "machine", "net:eth0")["out_bytes_s"], 250);
   write("net/dev", "  eth0: 5 1 0 0 0 0 0 0 5 1 0 0 0 0 0 0\n");
-  EXPECT_EQ(value(sampler.sample(3000, 3'000'000), "machine", "net:eth0")["in_bytes_s"], 0) << "a counter that started again";
+  EXPECT_EQ(value(sampler.sample(3000, 3'000'000), "machine", "net:eth0")["in_bytes_s"], 0)
+      << "a counter that started again";
 }
 
 TEST_F(proc_sampler_test, the_busiest_processes_are_listed_and_those_that_leave_get_a_tombstone) {
@@ -116,7 +123,8 @@ TEST_F(proc_sampler_test, the_busiest_processes_are_listed_and_those_that_leave_
   process(11, "busy", 100);
   process(12, "half) (odd \"name\\", 100, 512);
   auto got = sampler.sample(0, 0);
-  EXPECT_TRUE(std::none_of(got.begin(), got.end(), [](const demo_record& r) { return r.topic == "processes"; })) << "no rates yet";
+  EXPECT_TRUE(std::none_of(got.begin(), got.end(), [](const demo_record& r) { return r.topic == "processes"; }))
+      << "no rates yet";
   const auto hz = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
   process(11, "busy", 100 + hz);
   process(12, "half) (odd \"name\\", 100 + hz / 2, 512);

@@ -73,10 +73,12 @@ TEST_F(consumer_by_hand, drain_stops_at_its_limit_and_when_told_so) {
   auto& queue = *read.at(0).second;
   std::vector<std::int64_t> seen;
   ASSERT_TRUE(wait_until([&] {
-    return *queue.drain(10 - seen.size(), [&](const record& r) {
-      seen.push_back(r.at.value);
-      return true;
-    }) > 0 && seen.size() == 10;
+    return *queue.drain(10 - seen.size(),
+                        [&](const record& r) {
+                          seen.push_back(r.at.value);
+                          return true;
+                        }) > 0 &&
+           seen.size() == 10;
   }));
   const auto got = queue.drain(100, [&](const record& r) {
     seen.push_back(r.at.value);
@@ -192,7 +194,8 @@ TEST_F(consumer_by_hand, not_draining_bounds_what_is_fetched_ahead) {
   // While one partition is read to its end there is every chance to fetch too much of the other.
   EXPECT_EQ(collect(*read.at(1).second, count).size(), static_cast<std::size_t>(count));
   std::size_t ahead = 0;
-  ASSERT_TRUE(wait_until([&] { return (ahead = *read.at(0).second->drain(count, [](const record&) { return true; })) > 0; }));
+  ASSERT_TRUE(
+      wait_until([&] { return (ahead = *read.at(0).second->drain(count, [](const record&) { return true; })) > 0; }));
   EXPECT_LT(ahead, 2600u) << "1 MiB, and one fetch of at most 1 MiB over it";
   EXPECT_EQ(collect(*read.at(0).second, count - ahead).size(), count - ahead);
 }

@@ -33,7 +33,9 @@ TEST(errors, every_code_of_the_linked_librdkafka_is_some_failure) {
 TEST(errors, a_refused_scram_login_says_which_librdkafka_can) {
   kafka_config config;
   config.properties = {{"sasl.mechanism", "SCRAM-SHA-256"}};
-  const auto told = make_context(config, "kafka/x")->translate(RD_KAFKA_RESP_ERR__AUTHENTICATION, "SASL authentication error: invalid credentials");
+  const auto told =
+      make_context(config, "kafka/x")
+          ->translate(RD_KAFKA_RESP_ERR__AUTHENTICATION, "SASL authentication error: invalid credentials");
   EXPECT_EQ(told.code, ec::kafka_refused);
   EXPECT_EQ(told.message.find("2.6.1") != std::string::npos, rd_kafka_version() < 0x020601ff) << told.message;
   EXPECT_NE(told.message.find("sasl.password"), std::string::npos);
@@ -43,7 +45,8 @@ TEST(errors, secrets_are_taken_out_of_every_text) {
   kafka_config config;
   config.properties = {{"sasl.password", "hunter22"}, {"ssl.key.password", "s3cret"}, {"sasl.username", "someone"}};
   const auto about = make_context(config, "kafka/x");
-  EXPECT_EQ(about->clean("user someone, password hunter22 (hunter22), key s3cret"), "user someone, password *** (***), key ***");
+  EXPECT_EQ(about->clean("user someone, password hunter22 (hunter22), key s3cret"),
+            "user someone, password *** (***), key ***");
   EXPECT_EQ(about->translate(RD_KAFKA_RESP_ERR__SSL, "bad hunter22").message.find("hunter22"), std::string::npos);
 }
 
@@ -92,7 +95,10 @@ std::string value_of(const conf_ptr& conf, const char* name) {
 TEST(settings, properties_override_defaults_but_not_what_positions_rest_on) {
   kafka_config config;
   config.brokers = "b:9092";
-  config.properties = {{"fetch.wait.max.ms", "123"}, {"enable.auto.commit", "true"}, {"auto.offset.reset", "latest"}, {"linger.ms", "77"}};
+  config.properties = {{"fetch.wait.max.ms", "123"},
+                       {"enable.auto.commit", "true"},
+                       {"auto.offset.reset", "latest"},
+                       {"linger.ms", "77"}};
   auto conf = consumer_conf(config, "g.s", "weir", divide_budget(1 << 20, 1), false);
   ASSERT_TRUE(conf) << conf.error().message;
   EXPECT_EQ(value_of(*conf, "fetch.wait.max.ms"), "123");

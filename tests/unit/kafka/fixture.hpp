@@ -1,4 +1,5 @@
-// What the tests on the embedded broker share: a broker, a producer that waits, and a consumer whose handlers put things into a queue.
+// What the tests on the embedded broker share: a broker, a producer that waits, and a consumer whose handlers put
+// things into a queue.
 #pragma once
 
 #include "runtime/kafka/embedded_broker.hpp"
@@ -215,7 +216,8 @@ protected:
 };
 
 // Drains until `count` records came or the deadline passed.
-inline std::vector<seen_record> collect(partition_queue& queue, std::size_t count, std::chrono::milliseconds deadline = 20s) {
+inline std::vector<seen_record> collect(partition_queue& queue, std::size_t count,
+                                        std::chrono::milliseconds deadline = 20s) {
   std::vector<seen_record> out;
   wait_until(
       [&] {

@@ -4,7 +4,8 @@
 namespace weir::kafka {
 namespace {
 
-// A node that answers its group: assigns from offset 0, or where `position` says, and gives back what is revoked, one partition at a time.
+// A node that answers its group: assigns from offset 0, or where `position` says, and gives back what is revoked, one
+// partition at a time.
 struct node {
   told heard;
   std::unique_ptr<consumer> reader;
@@ -13,10 +14,13 @@ struct node {
   std::size_t assigned = 0, revoked = 0;
   std::vector<std::int64_t> seen;
 
-  node(const std::string& brokers, const std::string& strategy, std::map<std::int32_t, std::int64_t>& shared) : position(shared) {
+  node(const std::string& brokers, const std::string& strategy, std::map<std::int32_t, std::int64_t>& shared)
+      : position(shared) {
     auto config = at(brokers);
-    // The embedded broker waits almost a session for members to join again, and a member hears of a rebalance by its heartbeat.
-    config.properties = {{"partition.assignment.strategy", strategy}, {"session.timeout.ms", "3000"}, {"heartbeat.interval.ms", "200"}};
+    // The embedded broker waits almost a session for members to join again, and a member hears of a rebalance by its
+    // heartbeat.
+    config.properties = {
+        {"partition.assignment.strategy", strategy}, {"session.timeout.ms", "3000"}, {"heartbeat.interval.ms", "200"}};
     auto made = make_consumer(config, source_of("t"), {});
     if (made)
       reader = std::move(*made);
@@ -92,7 +96,8 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
     first->turn();
     second.turn();
     return first->reading.size() == 2 && second.reading.size() == 2;
-  })) << first->reading.size() << " " << second.reading.size();
+  })) << first->reading.size()
+      << " " << second.reading.size();
   EXPECT_FALSE(first->heard.revocation(0).second) << "given back, not lost";
   feed();
   ASSERT_TRUE(wait_until([&] {
@@ -129,7 +134,9 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
 }
 
 INSTANTIATE_TEST_SUITE_P(protocols, consumer_group, ::testing::Values("range", "cooperative-sticky"),
-                         [](const auto& which) { return std::string(which.param) == "range" ? "eager" : "cooperative"; });
+                         [](const auto& which) {
+                           return std::string(which.param) == "range" ? "eager" : "cooperative";
+                         });
 
 } // namespace
 } // namespace weir::kafka

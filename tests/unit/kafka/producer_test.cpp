@@ -181,10 +181,14 @@ TEST(probe, brokers_that_are_not_there_are_told_within_the_deadline) {
 TEST_F(embedded_probe, a_login_or_tls_that_the_listener_does_not_know_is_an_error_without_the_secret) {
   for (const auto* protocol : {"SASL_PLAINTEXT", "SSL"}) {
     auto config = at(broker->bootstrap());
-    config.properties = {{"security.protocol", protocol}, {"sasl.mechanism", "PLAIN"}, {"sasl.username", "me"}, {"sasl.password", "hunter22"}};
+    config.properties = {{"security.protocol", protocol},
+                         {"sasl.mechanism", "PLAIN"},
+                         {"sasl.username", "me"},
+                         {"sasl.password", "hunter22"}};
     const auto lines = probe_kafka(config, {"t"}, 2s);
     ASSERT_FALSE(lines) << protocol;
-    EXPECT_TRUE(lines.error().code == ec::kafka_refused || lines.error().code == ec::kafka_unreachable) << lines.error().message;
+    EXPECT_TRUE(lines.error().code == ec::kafka_refused || lines.error().code == ec::kafka_unreachable)
+        << lines.error().message;
     EXPECT_EQ(lines.error().message.find("hunter22"), std::string::npos);
   }
 }
