@@ -13,7 +13,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-http::response plain(unsigned status, std::string body) { return {status, "text/plain; charset=utf-8", std::move(body), {}}; }
+http::response plain(unsigned status, std::string body) {
+  return {status, "text/plain; charset=utf-8", std::move(body), {}};
+}
 http::response as_json(unsigned status, const json& value) {
   return {status, "application/json", value.dump(-1, ' ', false, json::error_handler_t::replace), {}};
 }
@@ -34,22 +36,27 @@ std::uint64_t resident_bytes() {
 double cpu_seconds() {
   rusage use{};
   getrusage(RUSAGE_SELF, &use);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
 std::int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
-std::string trigger_of(const job_config& job) { return job.every ? fmt::format("{}ms", job.every->count()) : std::string{}; }
+std::string trigger_of(const job_config& job) {
+  return job.every ? fmt::format("{}ms", job.every->count()) : std::string{};
+}
 
 } // namespace
 
-api::api(context_ptr node, std::map<std::string, publisher_actor> publishers, std::shared_ptr<session_registry> sessions,
-         std::span<const http::asset> assets)
-    : node_(std::move(node)), publishers_(std::move(publishers)), sessions_(std::move(sessions)), files_(assets), started_ms_(node_->wall_ms()),
-      cpu_seconds_(cpu_seconds()), cpu_at_ms_(steady_ms()) {}
+api::api(context_ptr node, std::map<std::string, publisher_actor> publishers,
+         std::shared_ptr<session_registry> sessions, std::span<const http::asset> assets)
+    : node_(std::move(node)), publishers_(std::move(publishers)), sessions_(std::move(sessions)), files_(assets),
+      started_ms_(node_->wall_ms()), cpu_seconds_(cpu_seconds()), cpu_at_ms_(steady_ms()) {}
 
 void api::scheduler(scheduler_actor s) {
   std::lock_guard lock(mutex_);
@@ -62,7 +69,8 @@ void api::handle(http::request request, http::responder respond) {
   const auto need_get = [&] {
     if (reading)
       return true;
-    auto r = http::error_response(405, "method_not_allowed", fmt::format("{} is not allowed here, use GET", request.method), request.path);
+    auto r = http::error_response(405, "method_not_allowed",
+                                  fmt::format("{} is not allowed here, use GET", request.method), request.path);
     r.headers.emplace_back("Allow", "GET, HEAD");
     respond(std::move(r));
     return false;
@@ -81,7 +89,8 @@ void api::handle(http::request request, http::responder respond) {
     if (what == "jobs")
       return jobs(request, respond);
     if (what != "tables" && what != "nodes" && what != "topology")
-      return respond(http::error_response(404, "no_such_thing", fmt::format("there is no '{}' in this API", what), request.path));
+      return respond(
+          http::error_response(404, "no_such_thing", fmt::format("there is no '{}' in this API", what), request.path));
     if (!need_get())
       return;
     if (what == "tables" && path.size() == 3)
@@ -149,7 +158,8 @@ void api::table(const http::request& request, const http::responder& respond) {
   const auto& path = request.segments;
   const auto publisher = publishers_.find(path[3]);
   if (publisher == publishers_.end())
-    return respond(http::error_response(404, "no_such_thing", fmt::format("there is no table '{}'", path[3]), request.path));
+    return respond(
+        http::error_response(404, "no_such_thing", fmt::format("there is no table '{}'", path[3]), request.path));
   view_query query;
   query.respond = [respond, at = request.path](table::rest_reply reply) { respond(from_rest(std::move(reply), at)); };
   if (path.size() == 4) {
@@ -158,20 +168,25 @@ void api::table(const http::request& request, const http::responder& respond) {
         const auto* end = value.data() + value.size();
         const auto [rest, problem] = std::from_chars(value.data(), end, query.limit);
         if (problem != std::errc{} || rest != end || query.limit == 0 || query.limit > 10'000)
-          return respond(http::error_response(400, "bad_argument", "limit must be a whole number from 1 to 10000", "limit"));
+          return respond(
+              http::error_response(400, "bad_argument", "limit must be a whole number from 1 to 10000", "limit"));
       } else if (name == "cursor") {
         query.cursor = value;
       } else if (name == "where") {
-        return respond(http::error_response(400, "not_available", "where is not available yet in this version", "where"));
+        return respond(
+            http::error_response(400, "not_available", "where is not available yet in this version", "where"));
       } else {
-        return respond(http::error_response(400, "bad_argument", fmt::format("unknown parameter '{}': limit and cursor are known", name), name));
+        return respond(http::error_response(
+            400, "bad_argument", fmt::format("unknown parameter '{}': limit and cursor are known", name), name));
       }
     }
   } else if (path.size() == 6 && path[4] == "rows") {
     query.kind = view_query::what::row;
     query.key = path[5];
   } else if (path.size() == 5 && path[4] == "stream") {
-    return respond(http::error_response(501, "not_available", "Server-Sent Events are not available yet in this version; use the WebSocket", request.path));
+    return respond(http::error_response(501, "not_available",
+                                        "Server-Sent Events are not available yet in this version; use the WebSocket",
+                                        request.path));
   } else {
     return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
   }
@@ -184,17 +199,10 @@ std::string api::job_json(const std::string& name) const {
   const auto at = jobs.find(name);
   const auto status = at == jobs.end() ? job_status{} : at->second;
   const auto describe = [](const job_run_status& run) {
-    return json{{"run", run.number},
-                {"status", run.status},
-                {"fire", run.fire_ms},
-                {"started", run.started_ms},
-                {"ended", run.ended_ms},
-                {"duration_ms", run.ended_ms - run.started_ms},
-                {"read", run.read},
-                {"filtered", run.filtered},
-                {"skipped", run.skipped},
-                {"written", run.written},
-                {"message", run.message}};
+    return json{{"run", run.number},         {"status", run.status},     {"fire", run.fire_ms},
+                {"started", run.started_ms}, {"ended", run.ended_ms},    {"duration_ms", run.ended_ms - run.started_ms},
+                {"read", run.read},          {"filtered", run.filtered}, {"skipped", run.skipped},
+                {"written", run.written},    {"message", run.message}};
   };
   json j{{"name", name},
          {"every", trigger_of(config)},
@@ -215,7 +223,8 @@ void api::jobs(const http::request& request, const http::responder& respond) {
   const auto& path = request.segments;
   const bool reading = request.method == "GET" || request.method == "HEAD";
   if (path.size() > 3 && !node_->topo.jobs.contains(path[3]))
-    return respond(http::error_response(404, "no_such_thing", fmt::format("there is no job '{}'", path[3]), request.path));
+    return respond(
+        http::error_response(404, "no_such_thing", fmt::format("there is no job '{}'", path[3]), request.path));
   if (path.size() == 5 && path[4] == "run") {
     if (request.method != "POST") {
       auto r = http::error_response(405, "method_not_allowed", "use POST to run a job", request.path);
@@ -233,10 +242,12 @@ void api::jobs(const http::request& request, const http::responder& respond) {
     return;
   }
   if (path.size() == 5 && path[4] == "executions")
-    return respond(http::error_response(501, "not_available", "the job repository is not available yet in this version; the last runs are in the job itself",
-                                        request.path));
+    return respond(http::error_response(
+        501, "not_available",
+        "the job repository is not available yet in this version; the last runs are in the job itself", request.path));
   if (!reading) {
-    auto r = http::error_response(405, "method_not_allowed", fmt::format("{} is not allowed here, use GET", request.method), request.path);
+    auto r = http::error_response(405, "method_not_allowed",
+                                  fmt::format("{} is not allowed here, use GET", request.method), request.path);
     r.headers.emplace_back("Allow", "GET, HEAD");
     return respond(std::move(r));
   }
@@ -272,7 +283,12 @@ std::string api::nodes_json() {
     json partitions = json::array();
     std::int64_t lag = 0;
     for (const auto& [number, p] : s.partitions) {
-      partitions.push_back({{"partition", number}, {"state", p.state}, {"position", p.position}, {"end", p.end}, {"lag", p.lag()}, {"message", p.message}});
+      partitions.push_back({{"partition", number},
+                            {"state", p.state},
+                            {"position", p.position},
+                            {"end", p.end},
+                            {"lag", p.lag()},
+                            {"message", p.message}});
       lag += std::max<std::int64_t>(p.lag(), 0);
     }
     sources.push_back({{"name", name},
@@ -290,19 +306,20 @@ std::string api::nodes_json() {
   json tables = json::array();
   for (const auto& [name, t] : node_->topo.tables)
     tables.push_back(name);
-  const json node{{"name", node_->node_name},
-                  {"version", WEIR_VERSION},
-                  {"topology", node_->topo.name},
-                  {"uptime_s", (node_->wall_ms() - started_ms_) / 1000},
-                  {"ready", waits.empty()},
-                  {"waiting", waiting},
-                  {"memory_bytes", resident_bytes()},
-                  {"cpu_percent", cpu},
-                  {"sessions", sessions_->size()},
-                  {"sources", sources},
-                  {"redis", {{"connected", connected}, {"links", links.size()}, {"embedded", node_->topo.redis.embedded()}}},
-                  {"kafka", {{"embedded", node_->topo.kafka.embedded()}}},
-                  {"tables", tables}};
+  const json node{
+      {"name", node_->node_name},
+      {"version", WEIR_VERSION},
+      {"topology", node_->topo.name},
+      {"uptime_s", (node_->wall_ms() - started_ms_) / 1000},
+      {"ready", waits.empty()},
+      {"waiting", waiting},
+      {"memory_bytes", resident_bytes()},
+      {"cpu_percent", cpu},
+      {"sessions", sessions_->size()},
+      {"sources", sources},
+      {"redis", {{"connected", connected}, {"links", links.size()}, {"embedded", node_->topo.redis.embedded()}}},
+      {"kafka", {{"embedded", node_->topo.kafka.embedded()}}},
+      {"tables", tables}};
   return json{{"nodes", json::array({node})}}.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

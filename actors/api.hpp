@@ -1,5 +1,5 @@
-// HTTP requests: REST over tables, jobs and the node, health, metrics and the dashboard's files. Not an actor: called on reactors, it reads the
-// status board and the metrics, and hands questions about rows to the publishers.
+// HTTP requests: REST over tables, jobs and the node, health, metrics and the dashboard's files. Not an actor: called
+// on reactors, it reads the status board and the metrics, and hands questions about rows to the publishers.
 #pragma once
 
 #include "actors/context.hpp"
@@ -15,7 +15,8 @@ namespace weir::actors {
 
 class api {
 public:
-  api(context_ptr node, std::map<std::string, publisher_actor> publishers, std::shared_ptr<session_registry> sessions, std::span<const http::asset> assets);
+  api(context_ptr node, std::map<std::string, publisher_actor> publishers, std::shared_ptr<session_registry> sessions,
+      std::span<const http::asset> assets);
 
   // Jobs can be run once the scheduler is there.
   void scheduler(scheduler_actor s);

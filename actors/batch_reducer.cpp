@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint32_t log_chunk = 64; // packed entries asked for at a time
 
-// A record's event time can be ahead of the moment it was committed by as much as its producer's clock is: the window's first packed entry is
-// looked for this much earlier than the window starts.
+// A record's event time can be ahead of the moment it was committed by as much as its producer's clock is: the window's
+// first packed entry is looked for this much earlier than the window starts.
 constexpr std::int64_t clock_allowance_ms = 60'000;
 
 struct batch_reducer_state {
@@ -25,7 +25,7 @@ struct batch_reducer_state {
   batch_reducer_config config;
   std::shared_ptr<batch::reducer> partial;
   std::uint32_t buckets = 1, bucket = 0;
-  std::size_t waiting = 0;                          // partitions that have not sent the bucket under way
+  std::size_t waiting = 0;                              // partitions that have not sent the bucket under way
   std::map<std::string, std::vector<table::part>> rows; // of the bucket under way, by key
   version next;
 
@@ -40,7 +40,8 @@ struct batch_reducer_state {
     partial = std::make_shared<batch::reducer>(config.job);
     if (config.table.kind == table_kind::log) {
       if (config.from_ms)
-        next = version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
+        next =
+            version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
       return ask_log();
     }
     buckets = redis::table_buckets(config.table.expected_rows);
@@ -103,12 +104,13 @@ struct batch_reducer_state {
   }
 };
 
-batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_pointer<batch_reducer_state> self, batch_reducer_config config) {
+batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_pointer<batch_reducer_state> self,
+                                                 batch_reducer_config config) {
   self->state.config = std::move(config);
   self->state.start_work();
   return {
-    [self](const bucket_read& m) { self->state.on_bucket(m); },
-    [self](const log_read& m) { self->state.on_log(m); },
+      [self](const bucket_read& m) { self->state.on_bucket(m); },
+      [self](const log_read& m) { self->state.on_log(m); },
   };
 }
 

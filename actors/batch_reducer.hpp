@@ -1,8 +1,8 @@
 // The batch reducer actor: a share of one execution's input, read in chunks and reduced to a partial result.
 //
-// Duty: of a log, one partition's window; of a keyed table, every n-th bucket through all partitions (so that the parts of a row meet in one
-// reducer). Asks Redis for one chunk at a time, each small enough to be read whole. Ends with its partial result or the first error; its
-// execution then fails as a whole and is run again at its next fire time.
+// Duty: of a log, one partition's window; of a keyed table, every n-th bucket through all partitions (so that the parts
+// of a row meet in one reducer). Asks Redis for one chunk at a time, each small enough to be read whole. Ends with its
+// partial result or the first error; its execution then fails as a whole and is run again at its next fire time.
 #pragma once
 
 #include "actors/context.hpp"

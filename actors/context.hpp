@@ -1,4 +1,5 @@
-// What every actor of a node is given: the checked topology and the ports. Made by cli (or a test) before the actors start, outlives them.
+// What every actor of a node is given: the checked topology and the ports. Made by cli (or a test) before the actors
+// start, outlives them.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -27,10 +28,14 @@ struct node_context {
   std::function<std::int64_t()> wall_ms; // milliseconds since 1970
   metrics::registry* metrics = nullptr;
   status_board* board = nullptr;
-  std::function<void(int exit_code, const std::string& why)> give_up; // ends the node, loudly; sysexits codes. Any thread
+  std::function<void(int exit_code, const std::string& why)>
+      give_up; // ends the node, loudly; sysexits codes. Any thread
   // Runs what may wait (leaving a consumer group) away from the actors; tests run it at once.
-  std::function<void(std::function<void()>)> beside = [](std::function<void()> work) { std::thread(std::move(work)).detach(); };
-  bool commit_to_kafka = true; // false where Redis does not outlive the node: a commit would promise a state that is gone
+  std::function<void(std::function<void()>)> beside = [](std::function<void()> work) {
+    std::thread(std::move(work)).detach();
+  };
+  bool commit_to_kafka =
+      true; // false where Redis does not outlive the node: a commit would promise a state that is gone
 
   // By source: the topic's number of partitions once it is known, else 0. The keys are made before the actors start.
   mutable std::map<std::string, std::atomic<std::int32_t>> partition_counts;
@@ -38,7 +43,8 @@ struct node_context {
   // The partitions whose state makes up a table; empty: not known yet.
   std::vector<partition_key> partitions_of(const table_config& table) const;
 
-  // The highest version this node has seen from anybody: goes into every transaction as its hint, so versions never run backwards.
+  // The highest version this node has seen from anybody: goes into every transaction as its hint, so versions never run
+  // backwards.
   mutable std::atomic<std::uint64_t> highest_version{0};
 
   void saw(version v) const {

@@ -1,7 +1,7 @@
 // Where a partition's committed changes go: the inboxes of the publishers of its source's tables.
 //
-// Made by the partition's owner at its claim and handed along with each transaction; after that only the redis writer touches it, so
-// publishing needs no lock and keeps the order of the acknowledgements (I4).
+// Made by the partition's owner at its claim and handed along with each transaction; after that only the redis writer
+// touches it, so publishing needs no lock and keeps the order of the acknowledgements (I4).
 #pragma once
 
 #include "actors/handles.hpp"

@@ -1,5 +1,5 @@
-// The whole vocabulary between actors on one page: who understands what. Handlers marked INTERNAL are an actor's messages to itself or the
-// answers to its own questions, brought by a port's callback.
+// The whole vocabulary between actors on one page: who understands what. Handlers marked INTERNAL are an actor's
+// messages to itself or the answers to its own questions, brought by a port's callback.
 //
 //   partition ──submit──▶ redis_writer ──(port)──▶ Redis
 //       ▲ write_ack ◀─────────┘ │ change sets into the table's inbox
@@ -37,145 +37,143 @@ struct redis_examined;
 
 // Whoever submits transactions: partition actors and the writers of jobs' tables.
 using write_client_actor = caf::typed_actor<
-  // Its transaction was applied, refused, or failed.
-  caf::reacts_to<write_ack>,
-  // The link to Redis was down: make sure that Redis still holds what it acknowledged.
-  caf::reacts_to<link_restored>>;
+    // Its transaction was applied, refused, or failed.
+    caf::reacts_to<write_ack>,
+    // The link to Redis was down: make sure that Redis still holds what it acknowledged.
+    caf::reacts_to<link_restored>>;
 
 // One per assigned partition of a source.
 using partition_actor = write_client_actor::extend<
-  // Reading may start: the partition's own queue.
-  caf::reacts_to<queue_assigned>,
-  // The queue is not empty any more.
-  caf::reacts_to<records_ready>,
-  // Others have newer changes: say that nothing older will come from here.
-  caf::reacts_to<heartbeat_due>,
-  // The partition goes to somebody else, or the node stops.
-  caf::reacts_to<retire>,
-  // INTERNAL: Redis answered the claim.
-  caf::reacts_to<claim_answered>,
-  // INTERNAL: Kafka told the log's range.
-  caf::reacts_to<range_answered>,
-  // INTERNAL: Kafka told the fingerprint of the last applied record.
-  caf::reacts_to<print_answered>,
-  // INTERNAL: aggregate states for the batch under way.
-  caf::reacts_to<states_loaded>,
-  // INTERNAL: Kafka has a dead letter of the batch under way, or not.
-  caf::reacts_to<dead_letter_delivered>,
-  // INTERNAL: rows whose time may have come.
-  caf::reacts_to<expired_listed>,
-  // INTERNAL: the oldest entries of a log.
-  caf::reacts_to<heads_listed>,
-  // INTERNAL: expiry, trimming, retries.
-  caf::reacts_to<caf::tick_atom>>::extend<
-  // INTERNAL: try again what failed (claim, dead letters) after its backoff.
-  caf::reacts_to<caf::flush_atom>>;
+    // Reading may start: the partition's own queue.
+    caf::reacts_to<queue_assigned>,
+    // The queue is not empty any more.
+    caf::reacts_to<records_ready>,
+    // Others have newer changes: say that nothing older will come from here.
+    caf::reacts_to<heartbeat_due>,
+    // The partition goes to somebody else, or the node stops.
+    caf::reacts_to<retire>,
+    // INTERNAL: Redis answered the claim.
+    caf::reacts_to<claim_answered>,
+    // INTERNAL: Kafka told the log's range.
+    caf::reacts_to<range_answered>,
+    // INTERNAL: Kafka told the fingerprint of the last applied record.
+    caf::reacts_to<print_answered>,
+    // INTERNAL: aggregate states for the batch under way.
+    caf::reacts_to<states_loaded>,
+    // INTERNAL: Kafka has a dead letter of the batch under way, or not.
+    caf::reacts_to<dead_letter_delivered>,
+    // INTERNAL: rows whose time may have come.
+    caf::reacts_to<expired_listed>,
+    // INTERNAL: the oldest entries of a log.
+    caf::reacts_to<heads_listed>,
+    // INTERNAL: expiry, trimming, retries.
+    caf::reacts_to<caf::tick_atom>>::
+    extend<
+        // INTERNAL: try again what failed (claim, dead letters) after its backoff.
+        caf::reacts_to<caf::flush_atom>>;
 
 // One per source: owns the Kafka consumer.
 using source_actor = caf::typed_actor<
-  // Kafka gave partitions; answered by assigning them once their starts are known.
-  caf::reacts_to<partitions_assigned>,
-  // Kafka takes partitions back.
-  caf::reacts_to<partitions_revoked>,
-  // The connection has trouble.
-  caf::reacts_to<kafka_trouble>,
-  // A partition actor knows where its reading starts.
-  caf::reacts_to<start_resolved>,
-  // INTERNAL: what the brokers say of the topic.
-  caf::reacts_to<topic_described>,
-  // INTERNAL: what Redis says this source is.
-  caf::reacts_to<identity_stored>,
-  // INTERNAL: heartbeats, rates, advisory commits.
-  caf::reacts_to<caf::tick_atom>,
-  // Drain: retire all partitions, leave the group, end.
-  caf::reacts_to<stop_work>>;
+    // Kafka gave partitions; answered by assigning them once their starts are known.
+    caf::reacts_to<partitions_assigned>,
+    // Kafka takes partitions back.
+    caf::reacts_to<partitions_revoked>,
+    // The connection has trouble.
+    caf::reacts_to<kafka_trouble>,
+    // A partition actor knows where its reading starts.
+    caf::reacts_to<start_resolved>,
+    // INTERNAL: what the brokers say of the topic.
+    caf::reacts_to<topic_described>,
+    // INTERNAL: what Redis says this source is.
+    caf::reacts_to<identity_stored>,
+    // INTERNAL: heartbeats, rates, advisory commits.
+    caf::reacts_to<caf::tick_atom>,
+    // Drain: retire all partitions, leave the group, end.
+    caf::reacts_to<stop_work>>;
 
 // One per Redis writer connection.
 using redis_writer_actor = caf::typed_actor<
-  // A transaction to be applied; answered by write_ack.
-  caf::reacts_to<submit>,
-  // A client wants to hear of restored links, or no more.
-  caf::reacts_to<attach_client>,
-  // INTERNAL: the link went down or up.
-  caf::reacts_to<link_changed>,
-  // INTERNAL: Redis' answer to a transaction.
-  caf::reacts_to<link_answered>,
-  // INTERNAL: after a reconnect, what a partition's head says of transactions without an answer.
-  caf::reacts_to<head_read>,
-  // INTERNAL: try again after an error that passes by itself.
-  caf::reacts_to<caf::flush_atom>>;
+    // A transaction to be applied; answered by write_ack.
+    caf::reacts_to<submit>,
+    // A client wants to hear of restored links, or no more.
+    caf::reacts_to<attach_client>,
+    // INTERNAL: the link went down or up.
+    caf::reacts_to<link_changed>,
+    // INTERNAL: Redis' answer to a transaction.
+    caf::reacts_to<link_answered>,
+    // INTERNAL: after a reconnect, what a partition's head says of transactions without an answer.
+    caf::reacts_to<head_read>,
+    // INTERNAL: try again after an error that passes by itself.
+    caf::reacts_to<caf::flush_atom>>;
 
 // One per table: owns its view (or ring) and encodes each change once.
 using publisher_actor = caf::typed_actor<
-  // The inbox has change sets.
-  caf::reacts_to<inbox_ready>,
-  // The table's source knows its partitions.
-  caf::reacts_to<table_partitions>,
-  // A session opens a subscription, or asks for the next page of state.
-  caf::reacts_to<view_subscribe>,
-  // A session closes one.
-  caf::reacts_to<view_unsubscribe>,
-  // A lagging session can write again.
-  caf::reacts_to<view_catch_up>,
-  // A request for rows over HTTP.
-  caf::reacts_to<view_query>,
-  // INTERNAL: one partition's part of a load arrived.
-  caf::reacts_to<part_loaded>,
-  // INTERNAL: linger, tombstones, deadlines of who waits for a load.
-  caf::reacts_to<caf::tick_atom>,
-  caf::reacts_to<stop_work>>;
+    // The inbox has change sets.
+    caf::reacts_to<inbox_ready>,
+    // The table's source knows its partitions.
+    caf::reacts_to<table_partitions>,
+    // A session opens a subscription, or asks for the next page of state.
+    caf::reacts_to<view_subscribe>,
+    // A session closes one.
+    caf::reacts_to<view_unsubscribe>,
+    // A lagging session can write again.
+    caf::reacts_to<view_catch_up>,
+    // A request for rows over HTTP.
+    caf::reacts_to<view_query>,
+    // INTERNAL: one partition's part of a load arrived.
+    caf::reacts_to<part_loaded>,
+    // INTERNAL: linger, tombstones, deadlines of who waits for a load.
+    caf::reacts_to<caf::tick_atom>, caf::reacts_to<stop_work>>;
 
 // One per WebSocket, on its connection's reactor.
 using session_actor = caf::typed_actor<
-  // A publisher's answer to subscribe.
-  caf::reacts_to<subscribe_answered>,
-  // Changes of a subscribed table, ready to be written.
-  caf::reacts_to<fan_out_arrived>,
-  // The answer to catch_up.
-  caf::reacts_to<catch_up_arrived>,
-  // The table has a new epoch: clients subscribe anew.
-  caf::reacts_to<table_reset>,
-  // Drain: close with 3001.
-  caf::reacts_to<stop_work>>;
+    // A publisher's answer to subscribe.
+    caf::reacts_to<subscribe_answered>,
+    // Changes of a subscribed table, ready to be written.
+    caf::reacts_to<fan_out_arrived>,
+    // The answer to catch_up.
+    caf::reacts_to<catch_up_arrived>,
+    // The table has a new epoch: clients subscribe anew.
+    caf::reacts_to<table_reset>,
+    // Drain: close with 3001.
+    caf::reacts_to<stop_work>>;
 
 // One per job: the owner of the pseudo-partition behind the job's table.
 using job_writer_actor = write_client_actor::extend<
-  // The result of an execution.
-  caf::reacts_to<write_rows>,
-  // INTERNAL: Redis answered the claim.
-  caf::reacts_to<claim_answered>,
-  // INTERNAL: try again after a backoff; heartbeats.
-  caf::reacts_to<caf::tick_atom>,
-  caf::reacts_to<stop_work>>;
+    // The result of an execution.
+    caf::reacts_to<write_rows>,
+    // INTERNAL: Redis answered the claim.
+    caf::reacts_to<claim_answered>,
+    // INTERNAL: try again after a backoff; heartbeats.
+    caf::reacts_to<caf::tick_atom>, caf::reacts_to<stop_work>>;
 
 // One per input partition of a running execution: reads it in chunks and reduces.
 using batch_reducer_actor = caf::typed_actor<
-  // INTERNAL: a chunk of rows.
-  caf::reacts_to<bucket_read>,
-  // INTERNAL: a chunk of a log.
-  caf::reacts_to<log_read>>;
+    // INTERNAL: a chunk of rows.
+    caf::reacts_to<bucket_read>,
+    // INTERNAL: a chunk of a log.
+    caf::reacts_to<log_read>>;
 
 // One active in the cluster: fires jobs and follows their executions.
 using scheduler_actor = caf::typed_actor<
-  // Run a job now.
-  caf::reacts_to<run_job>,
-  // One reducer of a running execution is done.
-  caf::reacts_to<reducer_done>,
-  // The rows of an execution are in Redis, or not.
-  caf::reacts_to<rows_written>,
-  // INTERNAL: fire what is due.
-  caf::reacts_to<caf::tick_atom>,
-  caf::reacts_to<stop_work>>;
+    // Run a job now.
+    caf::reacts_to<run_job>,
+    // One reducer of a running execution is done.
+    caf::reacts_to<reducer_done>,
+    // The rows of an execution are in Redis, or not.
+    caf::reacts_to<rows_written>,
+    // INTERNAL: fire what is due.
+    caf::reacts_to<caf::tick_atom>, caf::reacts_to<stop_work>>;
 
 // One: starts the topology, supervises, drains.
 using node_actor = caf::typed_actor<
-  // INTERNAL: Redis answered for a field of the topology's own hash.
-  caf::reacts_to<meta_answered>,
-  // INTERNAL: what Redis' settings mean for us.
-  caf::reacts_to<redis_examined>,
-  // INTERNAL: sessions' clocks, deadlines of the drain, retries.
-  caf::reacts_to<caf::tick_atom>,
-  // Drain in order: sources, writers, publishers, sessions.
-  caf::reacts_to<stop_work>>;
+    // INTERNAL: Redis answered for a field of the topology's own hash.
+    caf::reacts_to<meta_answered>,
+    // INTERNAL: what Redis' settings mean for us.
+    caf::reacts_to<redis_examined>,
+    // INTERNAL: sessions' clocks, deadlines of the drain, retries.
+    caf::reacts_to<caf::tick_atom>,
+    // Drain in order: sources, writers, publishers, sessions.
+    caf::reacts_to<stop_work>>;
 
 } // namespace weir::actors

@@ -44,9 +44,9 @@ struct job_writer_state {
       return;
     claiming = true;
     claimed = false;
-    config.node->store->claim({key(), config.node->incarnation, -1, config.node->hint()}, [me = me()](result<redis::partition_state> answer) {
-      caf::anon_send(me, claim_answered{std::move(answer)});
-    });
+    config.node->store->claim(
+        {key(), config.node->incarnation, -1, config.node->hint()},
+        [me = me()](result<redis::partition_state> answer) { caf::anon_send(me, claim_answered{std::move(answer)}); });
   }
 
   void claim_later(const std::string& why) {
@@ -81,7 +81,8 @@ struct job_writer_state {
 
   void send(redis::transaction tx) {
     chain->stamp(tx, config.node->hint());
-    caf::anon_send(config.writer, submit{std::make_shared<const redis::transaction>(std::move(tx)), feed_, write_client_actor{me()}});
+    caf::anon_send(config.writer,
+                   submit{std::make_shared<const redis::transaction>(std::move(tx)), feed_, write_client_actor{me()}});
   }
 
   void report(result<std::size_t> written) {
@@ -110,7 +111,9 @@ struct job_writer_state {
       write.changes->newest_record_ms = work->fire_ms;
       const auto end = std::min(rows.size(), sent_rows + config.rows_per_transaction);
       for (auto i = sent_rows; i < end; ++i) {
-        write.changes->rows.push_back({rows[i].first, std::make_shared<const std::string>(rows[i].second), {work->fire_ms, partition_id{0}, fire}});
+        write.changes->rows.push_back({rows[i].first,
+                                       std::make_shared<const std::string>(rows[i].second),
+                                       {work->fire_ms, partition_id{0}, fire}});
         tx.bytes += rows[i].first.size() + rows[i].second.size();
       }
       sent_rows = end;
@@ -151,41 +154,48 @@ struct job_writer_state {
   }
 };
 
-job_writer_actor::behavior_type job_writer(job_writer_actor::stateful_pointer<job_writer_state> self, job_writer_config config) {
+job_writer_actor::behavior_type job_writer(job_writer_actor::stateful_pointer<job_writer_state> self,
+                                           job_writer_config config) {
   auto& s = self->state;
   s.config = std::move(config);
   s.label = "job-writer/" + s.config.table.name;
   s.chain = std::make_unique<redis::chain>(s.key());
   s.config.node->board->waiting(s.label, "claims the job's table in Redis");
   caf::anon_send(s.config.publisher, table_partitions{{s.key()}});
-  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] { caf::anon_send(writer, attach_client{key, {}, me}); });
+  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] {
+    caf::anon_send(writer, attach_client{key, {}, me});
+  });
   self->delayed_send(self, tick, caf::tick_atom::value);
   s.claim();
   return {
-    [self](const write_ack& m) { self->state.on_ack(m); },
-    [self](const link_restored&) {
-      if (self->state.claimed && self->state.chain->in_flight() == 0)
-        self->state.send({});
-    },
-    [self](const write_rows& m) {
-      auto& st = self->state;
-      if (st.work) {
-        caf::anon_send(m.report_to, rows_written{m.job, m.run, fail(ec::overloaded, "the result before it is still being written")});
-        return;
-      }
-      st.work = m;
-      st.sent_rows = 0;
-      st.final_id = {};
-      st.pump();
-    },
-    [self](const claim_answered& m) { self->state.on_claimed(m); },
-    [self](caf::tick_atom) { self->state.on_tick(); },
-    [self](const stop_work&) { self->quit(); },
+      [self](const write_ack& m) { self->state.on_ack(m); },
+      [self](const link_restored&) {
+        if (self->state.claimed && self->state.chain->in_flight() == 0)
+          self->state.send({});
+      },
+      [self](const write_rows& m) {
+        auto& st = self->state;
+        if (st.work) {
+          caf::anon_send(
+              m.report_to,
+              rows_written{m.job, m.run, fail(ec::overloaded, "the result before it is still being written")});
+          return;
+        }
+        st.work = m;
+        st.sent_rows = 0;
+        st.final_id = {};
+        st.pump();
+      },
+      [self](const claim_answered& m) { self->state.on_claimed(m); },
+      [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](const stop_work&) { self->quit(); },
   };
 }
 
 } // namespace
 
-job_writer_actor spawn_job_writer(caf::actor_system& system, job_writer_config config) { return system.spawn(job_writer, std::move(config)); }
+job_writer_actor spawn_job_writer(caf::actor_system& system, job_writer_config config) {
+  return system.spawn(job_writer, std::move(config));
+}
 
 } // namespace weir::actors

@@ -1,8 +1,9 @@
 // The job writer actor: one per job that writes a table.
 //
-// Duty: owns the pseudo-partition `job:<name>` behind the table, with the same claim, chain and heartbeats as a Kafka partition; its position is
-// the fire time of the last result written. Promise: a result whose fire time is not later than the stored one is refused, so it is written
-// once, whoever computed it (I9). A failed write is tried again as a whole after a new claim: rows are absolute, so that is safe.
+// Duty: owns the pseudo-partition `job:<name>` behind the table, with the same claim, chain and heartbeats as a Kafka
+// partition; its position is the fire time of the last result written. Promise: a result whose fire time is not later
+// than the stored one is refused, so it is written once, whoever computed it (I9). A failed write is tried again as a
+// whole after a new claim: rows are absolute, so that is safe.
 #pragma once
 
 #include "actors/context.hpp"

@@ -17,7 +17,8 @@
 
 namespace weir::actors {
 
-// -- Kafka -> source ------------------------------------------------------------------------------------------------------------
+// -- Kafka -> source
+// ------------------------------------------------------------------------------------------------------------
 
 struct partitions_assigned {
   std::vector<partition_id> partitions;
@@ -42,7 +43,8 @@ struct identity_stored {
   result<std::string> stored; // what Redis holds for this source now
 };
 
-// -- source <-> partition -------------------------------------------------------------------------------------------------------
+// -- source <-> partition
+// -------------------------------------------------------------------------------------------------------
 
 // A partition knows where its reading starts, or why it cannot.
 struct start_resolved {
@@ -65,7 +67,8 @@ struct retire {
   bool lost = false; // the partition may already have another owner: do not wait for what is in flight
 };
 
-// -- partition's own questions --------------------------------------------------------------------------------------------------
+// -- partition's own questions
+// --------------------------------------------------------------------------------------------------
 
 struct claim_answered {
   result<redis::partition_state> head;
@@ -104,7 +107,8 @@ struct heads_listed {
   result<std::vector<redis::batch_head>> heads;
 };
 
-// -- redis writer ---------------------------------------------------------------------------------------------------------------
+// -- redis writer
+// ---------------------------------------------------------------------------------------------------------------
 
 struct write_ack {
   batch_id id;
@@ -129,7 +133,8 @@ struct head_read {
   result<redis::partition_state> head;
 };
 
-// -- publisher ------------------------------------------------------------------------------------------------------------------
+// -- publisher
+// ------------------------------------------------------------------------------------------------------------------
 
 struct inbox_ready {}; // the table's inbox went from empty to not empty
 
@@ -138,7 +143,8 @@ struct table_partitions {
   std::vector<partition_key> partitions;
 };
 
-// -- jobs -----------------------------------------------------------------------------------------------------------------------
+// -- jobs
+// -----------------------------------------------------------------------------------------------------------------------
 
 struct run_job {
   std::string job;

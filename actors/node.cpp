@@ -71,7 +71,8 @@ struct node_state {
 
   const topology& topo() const { return config.node->topo; }
 
-  // -- checking what Redis holds ------------------------------------------------------------------------------------------------------
+  // -- checking what Redis holds
+  // ------------------------------------------------------------------------------------------------------
 
   void check() {
     config.node->board->waiting("node", "checks the state in Redis");
@@ -90,8 +91,9 @@ struct node_state {
   void ask(const std::string& field, const std::string& mine) {
     asked.insert(field);
     node_actor me = self;
-    config.node->store->meta_once(topo().name, field, mine,
-                                  [me, field](result<std::string> stored) { caf::anon_send(me, meta_answered{field, std::move(stored)}); });
+    config.node->store->meta_once(topo().name, field, mine, [me, field](result<std::string> stored) {
+      caf::anon_send(me, meta_answered{field, std::move(stored)});
+    });
   }
 
   void again(const error& why) {
@@ -126,7 +128,8 @@ struct node_state {
     }
     if (m.field == "layout") {
       if (*m.stored != redis::layout_version)
-        refusals.push_back(fmt::format("Redis holds the state of topology '{}' in layout {}, this program reads and writes layout {}. Use the program "
+        refusals.push_back(fmt::format("Redis holds the state of topology '{}' in layout {}, this program reads and "
+                                       "writes layout {}. Use the program "
                                        "that wrote it, another topology name, or another database",
                                        topo().name, *m.stored, redis::layout_version));
     } else {
@@ -148,7 +151,8 @@ struct node_state {
     start_work();
   }
 
-  // -- starting ---------------------------------------------------------------------------------------------------------------------
+  // -- starting
+  // ---------------------------------------------------------------------------------------------------------------------
 
   void start_work() {
     at = stage::running;
@@ -161,11 +165,16 @@ struct node_state {
       start_source(id);
     std::vector<scheduled_job> jobs;
     for (const auto& [id, job] : topo().jobs) {
-      scheduled_job scheduled{job, topo().tables.at(job.read_table), {job.read_table, tables.at(job.read_table).generation}, {}};
+      scheduled_job scheduled{
+          job, topo().tables.at(job.read_table), {job.read_table, tables.at(job.read_table).generation}, {}};
       if (!job.write_table.empty()) {
         auto& t = tables.at(job.write_table);
-        scheduled.writer = spawn_job_writer(self->system(), {config.node, topo().tables.at(job.write_table), {job.write_table, t.generation}, t.inbox,
-                                                             t.publisher, writers[job_writers.size() % writers.size()]});
+        scheduled.writer = spawn_job_writer(self->system(), {config.node,
+                                                             topo().tables.at(job.write_table),
+                                                             {job.write_table, t.generation},
+                                                             t.inbox,
+                                                             t.publisher,
+                                                             writers[job_writers.size() % writers.size()]});
         job_writers.push_back(scheduled.writer);
         self->monitor(scheduled.writer);
       }
@@ -189,7 +198,8 @@ struct node_state {
     self->monitor(s.actor);
   }
 
-  // -- supervision ------------------------------------------------------------------------------------------------------------------
+  // -- supervision
+  // ------------------------------------------------------------------------------------------------------------------
 
   void on_down(const caf::down_msg& m) {
     if (at != stage::running) {
@@ -202,8 +212,10 @@ struct node_state {
       if (s.actor.address() != m.source)
         continue;
       if (++s.restarts > most_source_restarts)
-        return config.node->give_up(exit_software, fmt::format("source '{}' ended {} times: {}", id, s.restarts, caf::to_string(m.reason)));
-      log::error(label, "a source's actor ended, starting it again", {{"source", id}, {"reason", caf::to_string(m.reason)}});
+        return config.node->give_up(
+            exit_software, fmt::format("source '{}' ended {} times: {}", id, s.restarts, caf::to_string(m.reason)));
+      log::error(label, "a source's actor ended, starting it again",
+                 {{"source", id}, {"reason", caf::to_string(m.reason)}});
       s.actor = nullptr;
       s.again_in = static_cast<int>(s.retry.next() / tick) + 1;
       return;
@@ -211,7 +223,8 @@ struct node_state {
     config.node->give_up(exit_software, "an actor that the node cannot do without ended: " + caf::to_string(m.reason));
   }
 
-  // -- draining ---------------------------------------------------------------------------------------------------------------------
+  // -- draining
+  // ---------------------------------------------------------------------------------------------------------------------
 
   void on_stop() {
     if (at > stage::running)
@@ -239,8 +252,7 @@ struct node_state {
     while (open.empty() && at != stage::ended) {
       switch (at) {
       case stage::checking:
-      case stage::running:
-        return;
+      case stage::running: return;
       case stage::sources:
         at = stage::writers;
         for (const auto& w : job_writers)
@@ -262,8 +274,7 @@ struct node_state {
           return; // looked at again by the tick
         end();
         break;
-      case stage::ended:
-        return;
+      case stage::ended: return;
       }
     }
   }
@@ -295,8 +306,9 @@ struct node_state {
   }
 };
 
-node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self, node_config config, std::map<std::string, table_parts> tables,
-                               std::shared_ptr<session_registry> sessions, std::shared_ptr<api> http, std::shared_ptr<http::server> server) {
+node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self, node_config config,
+                               std::map<std::string, table_parts> tables, std::shared_ptr<session_registry> sessions,
+                               std::shared_ptr<api> http, std::shared_ptr<http::server> server) {
   auto& s = self->state;
   s.config = std::move(config);
   s.tables = std::move(tables);
@@ -309,10 +321,10 @@ node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self, no
   self->delayed_send(self, tick, caf::tick_atom::value);
   s.check();
   return {
-    [self](const meta_answered& m) { self->state.on_meta(m); },
-    [self](const redis_examined& m) { self->state.on_examined(m); },
-    [self](caf::tick_atom) { self->state.on_tick(); },
-    [self](const stop_work&) { self->state.on_stop(); },
+      [self](const meta_answered& m) { self->state.on_meta(m); },
+      [self](const redis_examined& m) { self->state.on_examined(m); },
+      [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](const stop_work&) { self->state.on_stop(); },
   };
 }
 
@@ -325,12 +337,14 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   auto directory = std::make_shared<http::table_directory>();
   for (const auto& [id, t] : topo.tables) {
     auto& parts = tables[id];
-    // The generation is settled once Redis was asked; until then nothing is loaded, since no source has told its partitions.
+    // The generation is settled once Redis was asked; until then nothing is loaded, since no source has told its
+    // partitions.
     parts.publisher = spawn_publisher(system, {config.node, t, {id, 1}, parts.inbox});
     publishers[id] = parts.publisher;
     (*directory)[id] = t.kind;
   }
-  // Series that only events would make are there from the start, at zero: an alert on a rate needs the zero before the first event.
+  // Series that only events would make are there from the start, at zero: an alert on a rate needs the zero before the
+  // first event.
   auto& m = *config.node->metrics;
   m.get(metrics::names::sessions).set(0);
   m.get(metrics::names::bytes_sent).add(0);
@@ -349,8 +363,12 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   for_sessions->publishers = publishers;
   for_sessions->registry = sessions;
   http::server_handlers handlers;
-  handlers.request = [http](http::request r, http::responder respond) { http->handle(std::move(r), std::move(respond)); };
-  handlers.session = [shared = std::shared_ptr<const session_config>(for_sessions)](http::web_socket& socket) { return make_session(shared, socket); };
+  handlers.request = [http](http::request r, http::responder respond) {
+    http->handle(std::move(r), std::move(respond));
+  };
+  handlers.session = [shared = std::shared_ptr<const session_config>(for_sessions)](http::web_socket& socket) {
+    return make_session(shared, socket);
+  };
   handlers.answered = [metrics = config.node->metrics](unsigned status) {
     metrics->get(metrics::names::http_requests, std::to_string(status)).add();
   };
@@ -358,7 +376,8 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   if (!server)
     return tl::unexpected(server.error());
   std::shared_ptr<http::server> shared = std::move(*server);
-  config.node->metrics->before_scrape([connections = config.node->metrics->get(metrics::names::http_connections), weak = std::weak_ptr(shared)]() mutable {
+  config.node->metrics->before_scrape([connections = config.node->metrics->get(metrics::names::http_connections),
+                                       weak = std::weak_ptr(shared)]() mutable {
     if (const auto s = weak.lock())
       connections.set(static_cast<double>(s->connections()));
   });

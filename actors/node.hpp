@@ -1,10 +1,11 @@
 // The node actor: starts everything a topology asks for, watches over it, and ends it in order.
 //
-// Duty: makes sure that the state in Redis has our layout and that its tables have our definitions; then starts writers, sources, job writers and
-// the scheduler. Publishers and HTTP are there from the first moment, so that health can be asked for. Supervision: a source that dies is started
-// again after a backoff; anything else that dies by itself ends the node with exit code 70, since what it held is rebuilt from Redis and
-// Kafka by the next start. Drain (SIGTERM): sources retire their partitions and wait for what is in flight, then job writers, publishers, and
-// sessions (close code 3001); all of it within the deadline.
+// Duty: makes sure that the state in Redis has our layout and that its tables have our definitions; then starts
+// writers, sources, job writers and the scheduler. Publishers and HTTP are there from the first moment, so that health
+// can be asked for. Supervision: a source that dies is started again after a backoff; anything else that dies by itself
+// ends the node with exit code 70, since what it held is rebuilt from Redis and Kafka by the next start. Drain
+// (SIGTERM): sources retire their partitions and wait for what is in flight, then job writers, publishers, and sessions
+// (close code 3001); all of it within the deadline.
 #pragma once
 
 #include "actors/context.hpp"
@@ -31,7 +32,8 @@ struct node_config {
   std::span<const http::asset> assets;
   http::server_limits limits;
   std::chrono::milliseconds drain_deadline{10'000};
-  std::function<void(int exit_code)> on_end; // called once, from an actor's thread: nothing is running any more but HTTP
+  std::function<void(int exit_code)>
+      on_end; // called once, from an actor's thread: nothing is running any more but HTTP
 };
 
 struct running_node {

@@ -28,11 +28,11 @@ constexpr std::uint32_t trim_heads = 256;   // looked at in one go
 constexpr int retire_patience = 3;          // maintenance ticks
 
 enum class phase {
-  claiming,  // Redis or Kafka was asked where to start
-  starting,  // the start is known or being stored; waits for the queue
-  running,   // reads
-  blocked,   // cannot go on without a person
-  waiting,   // failed; claims again after a backoff
+  claiming, // Redis or Kafka was asked where to start
+  starting, // the start is known or being stored; waits for the queue
+  running,  // reads
+  blocked,  // cannot go on without a person
+  waiting,  // failed; claims again after a backoff
 };
 
 // What a transaction in flight means to the fold and the board.
@@ -53,8 +53,8 @@ struct dead_letter {
 
 // Maintenance of one table in this partition.
 struct upkeep {
-  bool asked = false;              // a question is under way
-  std::uint64_t records = 0;       // log: kept here
+  bool asked = false;                // a question is under way
+  std::uint64_t records = 0;         // log: kept here
   std::int64_t oldest_newest_ms = 0; // log: newest event time of the oldest entry; 0: not known
 };
 
@@ -83,13 +83,13 @@ struct partition_actor_state {
   feed_ptr feed_;
   queue_ptr queue;
   std::deque<in_flight> flying;
-  bool closing = false;            // the open batch waits for states or dead letters
-  std::uint64_t load = 0;          // numbers questions for states; those of earlier lives are ignored
+  bool closing = false;             // the open batch waits for states or dead letters
+  std::uint64_t load = 0;           // numbers questions for states; those of earlier lives are ignored
   std::vector<dead_letter> letters; // of the open batch
   std::size_t letter_bytes = 0;
-  std::uint64_t letter_life = 0;   // numbers batches' dead letters
+  std::uint64_t letter_life = 0; // numbers batches' dead letters
   bool letters_retry = false;
-  bool wake_pending = false;       // a records_ready to self is in the mailbox
+  bool wake_pending = false; // a records_ready to self is in the mailbox
   backoff retry{100ms, 5s};
   backoff letter_backoff{100ms, 5s};
   std::int64_t unnamed_letters = 0; // counted where no topic takes them
@@ -105,7 +105,8 @@ struct partition_actor_state {
   const std::string& source() const { return config.source.name; }
   partition_key key() const { return {config.node->topo.name, config.source.name, config.partition}; }
 
-  // -- the board ----------------------------------------------------------------------------------------------------------------
+  // -- the board
+  // ----------------------------------------------------------------------------------------------------------------
 
   template <class Change>
   void board(Change&& change) {
@@ -117,7 +118,9 @@ struct partition_actor_state {
       p.state = state;
       p.message = message;
     });
-    config.node->board->waiting(waiting_key, state == "running" ? std::string{} : message.empty() ? std::string{state} : message);
+    config.node->board->waiting(waiting_key, state == "running" ? std::string{}
+                                             : message.empty()  ? std::string{state}
+                                                                : message);
   }
 
   void block(const std::string& reason) {
@@ -128,15 +131,17 @@ struct partition_actor_state {
     caf::anon_send(config.owner, start_resolved{config.partition, config.life, fail(ec::identity, reason)});
   }
 
-  // -- claiming -----------------------------------------------------------------------------------------------------------------
+  // -- claiming
+  // -----------------------------------------------------------------------------------------------------------------
 
   void claim() {
     now = phase::claiming;
     show("claiming", "claims the partition in Redis");
-    // Each life of this actor is an owner of its own: what an earlier one was acknowledged this one cannot know, so after a failover of Redis
-    // it is as strange to the stored state as another node.
-    config.node->store->claim({key(), fmt::format("{}/{}", config.node->incarnation, self->id()), config.generation, config.node->hint()},
-                              [me = me()](result<redis::partition_state> answer) { caf::anon_send(me, claim_answered{std::move(answer)}); });
+    // Each life of this actor is an owner of its own: what an earlier one was acknowledged this one cannot know, so
+    // after a failover of Redis it is as strange to the stored state as another node.
+    config.node->store->claim(
+        {key(), fmt::format("{}/{}", config.node->incarnation, self->id()), config.generation, config.node->hint()},
+        [me = me()](result<redis::partition_state> answer) { caf::anon_send(me, claim_answered{std::move(answer)}); });
   }
 
   void later(const std::string& why) {
@@ -170,8 +175,9 @@ struct partition_actor_state {
                 {{"batch", to_string(head.batch)}});
       chain->renew_epoch(new_epoch());
     }
-    config.consumer->range(config.partition, ask_deadline,
-                           [me = me()](result<kafka::partition_range> r) { caf::anon_send(me, range_answered{std::move(r)}); });
+    config.consumer->range(config.partition, ask_deadline, [me = me()](result<kafka::partition_range> r) {
+      caf::anon_send(me, range_answered{std::move(r)});
+    });
   }
 
   stream_epoch new_epoch() const {
@@ -205,7 +211,8 @@ struct partition_actor_state {
       return later(m.print.error().message);
     const auto& print = *m.print;
     if (print && (print->checksum != head.mark->checksum || print->time_ms != head.mark->time_ms))
-      return block(fmt::format("the record at offset {} of {}[{}] is not the one that was applied: another log stands behind the same offsets. "
+      return block(fmt::format("the record at offset {} of {}[{}] is not the one that was applied: another log stands "
+                               "behind the same offsets. "
                                "Delete the state of this source in Redis to accept the new log",
                                head.mark->at.value, config.source.topic, config.partition.value));
     settle_start();
@@ -218,8 +225,9 @@ struct partition_actor_state {
       const auto at = head.tables.find(t.ref.text());
       stored.push_back(at == head.tables.end() ? redis::no_position : at->second.next);
     }
-    const auto decided = redis::decide_start(stored, range, config.source.start, head.fresh && config.node->commit_to_kafka,
-                                             config.node->topo.kafka.embedded());
+    const auto decided =
+        redis::decide_start(stored, range, config.source.start, head.fresh && config.node->commit_to_kafka,
+                            config.node->topo.kafka.embedded());
     if (!decided.problem.empty())
       return block(fmt::format("{}[{}]: {}", config.source.topic, config.partition.value, decided.problem));
     for (const auto& warning : decided.warnings)
@@ -230,12 +238,13 @@ struct partition_actor_state {
       if (const auto at = head.tables.find(tables[i].ref.text()); at != head.tables.end())
         care[i].records = at->second.records;
     }
-    fold = std::make_unique<table::partition_fold>(key(), tables, positions,
-                                                   table::fold_options{config.source.max_record_bytes, config.limits.cached_states});
+    fold = std::make_unique<table::partition_fold>(
+        key(), tables, positions, table::fold_options{config.source.max_record_bytes, config.limits.cached_states});
     std::vector<feed_table> to;
     for (std::size_t i = 0; i < tables.size(); ++i) {
       const auto at = head.tables.find(tables[i].ref.text());
-      to.push_back({tables[i].ref, config.tables[i].inbox, config.tables[i].publisher, at == head.tables.end() ? version{} : at->second.changed});
+      to.push_back({tables[i].ref, config.tables[i].inbox, config.tables[i].publisher,
+                    at == head.tables.end() ? version{} : at->second.changed});
     }
     feed_ = std::make_shared<feed>(key(), std::move(to), config.progress);
     caf::anon_send(config.writer, attach_client{key(), me(), {}});
@@ -250,14 +259,16 @@ struct partition_actor_state {
     send(std::move(tx));
   }
 
-  // -- transactions -------------------------------------------------------------------------------------------------------------
+  // -- transactions
+  // -------------------------------------------------------------------------------------------------------------
 
   // The newest of `flying` gets the transaction's id.
   void send(redis::transaction tx) {
     chain->stamp(tx, config.node->hint());
     flying.back().id = tx.id;
     in_flight_gauge.set(static_cast<double>(chain->in_flight()));
-    caf::anon_send(config.writer, submit{std::make_shared<const redis::transaction>(std::move(tx)), feed_, write_client_actor{me()}});
+    caf::anon_send(config.writer,
+                   submit{std::make_shared<const redis::transaction>(std::move(tx)), feed_, write_client_actor{me()}});
   }
 
   void heartbeat() {
@@ -271,19 +282,18 @@ struct partition_actor_state {
     const auto verdict = m.answer ? chain->acknowledged(m.id, *m.answer) : chain->failed(m.id);
     in_flight_gauge.set(static_cast<double>(chain->in_flight()));
     switch (verdict) {
-    case redis::chain::verdict::unknown:
-      return;
+    case redis::chain::verdict::unknown: return;
     case redis::chain::verdict::broken: {
-      const auto reason = !m.answer                                              ? m.answer.error().message
-                          : m.answer->status == redis::tx_status::fenced ? std::string{"another owner claimed the partition"}
-                                                                         : std::string{"the stored chain is not the expected one"};
+      const auto reason = !m.answer ? m.answer.error().message
+                          : m.answer->status == redis::tx_status::fenced
+                              ? std::string{"another owner claimed the partition"}
+                              : std::string{"the stored chain is not the expected one"};
       count_answer(!m.answer ? "error" : m.answer->status == redis::tx_status::fenced ? "fenced" : "mismatch");
       log::warn(label, "transaction refused, claiming again", {{"reason", reason}});
       flying.clear();
       return retiring ? self->quit() : later(reason);
     }
-    case redis::chain::verdict::done:
-      break;
+    case redis::chain::verdict::done: break;
     }
     count_answer(m.answer->status == redis::tx_status::already ? "already" : "applied");
     retry.reset();
@@ -325,7 +335,8 @@ struct partition_actor_state {
     position_gauge.set(static_cast<double>(lowest));
   }
 
-  // -- records ------------------------------------------------------------------------------------------------------------------
+  // -- records
+  // ------------------------------------------------------------------------------------------------------------------
 
   void on_queue(const queue_assigned& m) {
     if (retiring || now != phase::starting)
@@ -337,7 +348,9 @@ struct partition_actor_state {
     drain();
   }
 
-  bool full() const { return fold->records() >= config.limits.batch_records || fold->bytes() + letter_bytes >= config.limits.batch_bytes; }
+  bool full() const {
+    return fold->records() >= config.limits.batch_records || fold->bytes() + letter_bytes >= config.limits.batch_bytes;
+  }
 
   void drain() {
     if (now != phase::running || retiring || closing)
@@ -371,7 +384,8 @@ struct partition_actor_state {
       }
       return;
     }
-    // Natural batching: with nothing in flight what is there goes at once; behind one in flight it gathers until it is full.
+    // Natural batching: with nothing in flight what is there goes at once; behind one in flight it gathers until it is
+    // full.
     if (fold->records() > 0 && !chain->full() && (chain->in_flight() == 0 || full()))
       begin_close();
   }
@@ -382,14 +396,16 @@ struct partition_actor_state {
       return later(why.message);
     }
     if (why.code == ec::kafka_out_of_range)
-      return block(fmt::format("the position is not in the log any more ({}): records were deleted before weir read them. To accept the loss, "
+      return block(fmt::format("the position is not in the log any more ({}): records were deleted before weir read "
+                               "them. To accept the loss, "
                                "delete the state of this source in Redis",
                                why.message));
     log::warn(label, "Kafka cannot read the partition", {{"reason", why.message}});
     later(why.message);
   }
 
-  // -- dead letters -------------------------------------------------------------------------------------------------------------
+  // -- dead letters
+  // -------------------------------------------------------------------------------------------------------------
 
   void bury(const kafka::record& r, std::string_view reason) {
     auto [counter, fresh] = dead_total.try_emplace(reason);
@@ -410,6 +426,7 @@ struct partition_actor_state {
     if (r.value)
       letter.message.value = std::string(*r.value);
     letter.message.time_ms = std::max<std::int64_t>(r.time_ms, 0);
+    letter.message.value_may_go = true; // a letter that the topic finds too large still says what was there
     letter.message.headers = {{"weir.reason", std::string(reason)},
                               {"weir.topic", config.source.topic},
                               {"weir.partition", std::to_string(config.partition.value)},
@@ -440,8 +457,10 @@ struct partition_actor_state {
       return finish_close();
     }
     // The partition waits: a record that could not be put aside must not be lost.
-    show("running", fmt::format("waits for the dead letter topic '{}': {}", config.source.dead_letter, m.done.error().message));
-    config.node->board->waiting(waiting_key, fmt::format("cannot write to the dead letter topic '{}'", config.source.dead_letter));
+    show("running",
+         fmt::format("waits for the dead letter topic '{}': {}", config.source.dead_letter, m.done.error().message));
+    config.node->board->waiting(waiting_key,
+                                fmt::format("cannot write to the dead letter topic '{}'", config.source.dead_letter));
     if (!letters_retry) {
       log::warn(label, "cannot write to the dead letter topic, the partition waits",
                 {{"topic", config.source.dead_letter}, {"reason", m.done.error().message}});
@@ -450,7 +469,8 @@ struct partition_actor_state {
     }
   }
 
-  // -- closing a batch ----------------------------------------------------------------------------------------------------------
+  // -- closing a batch
+  // ----------------------------------------------------------------------------------------------------------
 
   void begin_close() {
     closing = true;
@@ -462,10 +482,11 @@ struct partition_actor_state {
   void ask_states() {
     for (auto& missing : fold->missing_states()) {
       auto keys = missing.keys;
-      config.node->store->load_rows(key(), tables[missing.table].ref, tables[missing.table].buckets, std::move(missing.keys),
-                                    [me = me(), n = load, t = missing.table, keys = std::move(keys)](auto rows) mutable {
-                                      caf::anon_send(me, states_loaded{n, t, std::move(keys), std::move(rows)});
-                                    });
+      config.node->store->load_rows(
+          key(), tables[missing.table].ref, tables[missing.table].buckets, std::move(missing.keys),
+          [me = me(), n = load, t = missing.table, keys = std::move(keys)](auto rows) mutable {
+            caf::anon_send(me, states_loaded{n, t, std::move(keys), std::move(rows)});
+          });
     }
   }
 
@@ -478,9 +499,11 @@ struct partition_actor_state {
     }
     for (std::size_t i = 0; i < m.keys.size(); ++i) {
       const auto& row = (*m.rows)[i];
-      const auto done = fold->supply_state(m.table, m.keys[i], row ? std::optional<std::string_view>(row->value) : std::nullopt);
+      const auto done =
+          fold->supply_state(m.table, m.keys[i], row ? std::optional<std::string_view>(row->value) : std::nullopt);
       if (!done)
-        return block(fmt::format("table '{}', key '{}': {}", tables[m.table].ref.name, m.keys[i], done.error().message));
+        return block(
+            fmt::format("table '{}', key '{}': {}", tables[m.table].ref.name, m.keys[i], done.error().message));
     }
     finish_close();
   }
@@ -509,13 +532,15 @@ struct partition_actor_state {
     tx.tables = std::move(batch.tables);
     tx.mark = batch.mark;
     tx.bytes = batch.bytes;
-    flying.push_back({{}, batch.number, batch.records, std::move(batch.positions), false, std::chrono::steady_clock::now()});
+    flying.push_back(
+        {{}, batch.number, batch.records, std::move(batch.positions), false, std::chrono::steady_clock::now()});
     board([&](source_status& s, partition_status&) { s.records += batch.records; });
     send(std::move(tx));
     drain();
   }
 
-  // -- maintenance --------------------------------------------------------------------------------------------------------------
+  // -- maintenance
+  // --------------------------------------------------------------------------------------------------------------
 
   void on_tick() {
     self->delayed_send(self, config.limits.maintenance, caf::tick_atom::value);
@@ -607,8 +632,9 @@ struct partition_actor_state {
 
   void ask_heads(std::size_t i) {
     care[i].asked = true;
-    config.node->store->log_heads(key(), tables[i].ref, trim_heads,
-                                  [me = me(), i](auto heads) { caf::anon_send(me, heads_listed{i, std::move(heads)}); });
+    config.node->store->log_heads(key(), tables[i].ref, trim_heads, [me = me(), i](auto heads) {
+      caf::anon_send(me, heads_listed{i, std::move(heads)});
+    });
   }
 
   void on_heads(const heads_listed& m) {
@@ -661,7 +687,8 @@ struct partition_actor_state {
   }
 };
 
-partition_actor::behavior_type partition(partition_actor::stateful_pointer<partition_actor_state> self, partition_config config) {
+partition_actor::behavior_type partition(partition_actor::stateful_pointer<partition_actor_state> self,
+                                         partition_config config) {
   auto& s = self->state;
   s.config = std::move(config);
   const auto number = std::to_string(s.config.partition.value);
@@ -682,36 +709,41 @@ partition_actor::behavior_type partition(partition_actor::stateful_pointer<parti
   s.lag_gauge = m.get(names::lag, s.source(), number);
   s.position_gauge = m.get(names::position, s.source(), number);
   s.in_flight_gauge = m.get(names::batches_in_flight, s.source(), number);
-  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] { caf::anon_send(writer, attach_client{key, {}, me}); });
-  // Without the source nobody answers for the partition in the group any more; what it still holds would keep the old consumer alive.
+  self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] {
+    caf::anon_send(writer, attach_client{key, {}, me});
+  });
+  // Without the source nobody answers for the partition in the group any more; what it still holds would keep the old
+  // consumer alive.
   self->monitor(s.config.owner);
   self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
   self->delayed_send(self, s.config.limits.maintenance, caf::tick_atom::value);
   s.claim();
   return {
-    [self](const write_ack& m2) { self->state.on_ack(m2); },
-    [self](const link_restored&) { self->state.heartbeat(); },
-    [self](const queue_assigned& m2) { self->state.on_queue(m2); },
-    [self](const records_ready&) {
-      self->state.wake_pending = false;
-      self->state.drain();
-    },
-    [self](const heartbeat_due&) { self->state.heartbeat(); },
-    [self](const retire& m2) { self->state.on_retire(m2); },
-    [self](const claim_answered& m2) { self->state.on_claimed(m2); },
-    [self](const range_answered& m2) { self->state.on_range(m2); },
-    [self](const print_answered& m2) { self->state.on_print(m2); },
-    [self](const states_loaded& m2) { self->state.on_states(m2); },
-    [self](const dead_letter_delivered& m2) { self->state.on_letter(m2); },
-    [self](const expired_listed& m2) { self->state.on_expired(m2); },
-    [self](const heads_listed& m2) { self->state.on_heads(m2); },
-    [self](caf::tick_atom) { self->state.on_tick(); },
-    [self](caf::flush_atom) { self->state.on_retry(); },
+      [self](const write_ack& m2) { self->state.on_ack(m2); },
+      [self](const link_restored&) { self->state.heartbeat(); },
+      [self](const queue_assigned& m2) { self->state.on_queue(m2); },
+      [self](const records_ready&) {
+        self->state.wake_pending = false;
+        self->state.drain();
+      },
+      [self](const heartbeat_due&) { self->state.heartbeat(); },
+      [self](const retire& m2) { self->state.on_retire(m2); },
+      [self](const claim_answered& m2) { self->state.on_claimed(m2); },
+      [self](const range_answered& m2) { self->state.on_range(m2); },
+      [self](const print_answered& m2) { self->state.on_print(m2); },
+      [self](const states_loaded& m2) { self->state.on_states(m2); },
+      [self](const dead_letter_delivered& m2) { self->state.on_letter(m2); },
+      [self](const expired_listed& m2) { self->state.on_expired(m2); },
+      [self](const heads_listed& m2) { self->state.on_heads(m2); },
+      [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](caf::flush_atom) { self->state.on_retry(); },
   };
 }
 
 } // namespace
 
-partition_actor spawn_partition(caf::actor_system& system, partition_config config) { return system.spawn(partition, std::move(config)); }
+partition_actor spawn_partition(caf::actor_system& system, partition_config config) {
+  return system.spawn(partition, std::move(config));
+}
 
 } // namespace weir::actors

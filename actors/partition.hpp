@@ -1,9 +1,10 @@
 // The partition actor: one per assigned partition of a source.
 //
-// Duty: claims the partition in Redis, drains the partition's own Kafka queue, folds batches of records into table updates and submits
-// them as transactions, at most two in flight. Sends expiry, trimming and heartbeats down the same chain. Promise: every record is applied
-// once to each table, in order; what cannot be read is in the dead letter topic before the position passes it (I8). Not draining the queue
-// is the backpressure. After any refused or failed transaction it drops its caches and queued batches and claims again; so does a restart.
+// Duty: claims the partition in Redis, drains the partition's own Kafka queue, folds batches of records into table
+// updates and submits them as transactions, at most two in flight. Sends expiry, trimming and heartbeats down the same
+// chain. Promise: every record is applied once to each table, in order; what cannot be read is in the dead letter topic
+// before the position passes it (I8). Not draining the queue is the backpressure. After any refused or failed
+// transaction it drops its caches and queued batches and claims again; so does a restart.
 #pragma once
 
 #include "actors/source.hpp"

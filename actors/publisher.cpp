@@ -54,11 +54,11 @@ struct publisher_state {
   publisher_config config;
   std::string label;
   std::shared_ptr<const std::string> table_name;
-  std::vector<partition_key> partitions; // empty: not known yet
+  std::vector<partition_key> partitions;   // empty: not known yet
   std::unique_ptr<table::channel> channel; // null: nobody wants the table
   std::uint64_t life = 0;                  // of the channel
   std::set<partition_key> loading;
-  std::int64_t load_again_ms = 0;          // after a failed load; 0: at once
+  std::int64_t load_again_ms = 0; // after a failed load; 0: at once
   backoff retry{100ms, 5s};
   std::unordered_map<session_id, subscriber> subscribers;
   std::deque<waiting> queue;
@@ -75,7 +75,8 @@ struct publisher_state {
     return std::chrono::duration_cast<std::chrono::milliseconds>(self->clock().now().time_since_epoch()).count();
   }
 
-  // -- the view ---------------------------------------------------------------------------------------------------------------------
+  // -- the view
+  // ---------------------------------------------------------------------------------------------------------------------
 
   void want() {
     idle_since_ms = now_ms();
@@ -105,16 +106,18 @@ struct publisher_state {
     if (!channel || now_ms() < load_again_ms)
       return;
     view_load_limits limits;
-    limits.log_entries = static_cast<std::size_t>(std::min<std::uint64_t>(config.table.keep_count, 100'000)) / partitions.size() + 1;
+    limits.log_entries =
+        static_cast<std::size_t>(std::min<std::uint64_t>(config.table.keep_count, 100'000)) / partitions.size() + 1;
     publisher_actor me = self;
     for (const auto& p : channel->wanted()) {
       if (!loading.insert(p).second)
         continue;
       if (channel->ready())
         gaps.add(); // it was whole before: something is missing, or Redis lost something
-      load_partition(*config.node->store, config.table, config.ref, p, limits, [me, p, n = life](result<table::partition_load> part) {
-        caf::anon_send(me, part_loaded{n, p, std::move(part)});
-      });
+      load_partition(*config.node->store, config.table, config.ref, p, limits,
+                     [me, p, n = life](result<table::partition_load> part) {
+                       caf::anon_send(me, part_loaded{n, p, std::move(part)});
+                     });
     }
   }
 
@@ -134,7 +137,8 @@ struct publisher_state {
     const auto wanted = channel->wanted();
     if (std::find(wanted.begin(), wanted.end(), m.partition) == wanted.end())
       retry.reset();
-    else // Redis went back behind what is known, and its owner has not said so yet: asking at once would only be asking again
+    else // Redis went back behind what is known, and its owner has not said so yet: asking at once would only be asking
+         // again
       load_again_ms = now_ms() + retry.next().count();
     load();
     round();
@@ -196,7 +200,8 @@ struct publisher_state {
     round();
   }
 
-  // -- subscribers ------------------------------------------------------------------------------------------------------------------
+  // -- subscribers
+  // ------------------------------------------------------------------------------------------------------------------
 
   void count_subscriptions() { subscriptions_gauge.set(static_cast<double>(subscribers.size())); }
 
@@ -258,7 +263,8 @@ struct publisher_state {
     caf::anon_send(m.from, catch_up_arrived{config.table.name, m.generation, std::move(reply)});
   }
 
-  // -- REST -------------------------------------------------------------------------------------------------------------------------
+  // -- REST
+  // -------------------------------------------------------------------------------------------------------------------------
 
   static table::rest_reply rest_error(unsigned status, std::string code, std::string message) {
     table::rest_reply reply;
@@ -281,10 +287,8 @@ struct publisher_state {
     }
     on_inbox();
     switch (m.kind) {
-    case view_query::what::page:
-      return m.respond(channel->rest_page(m.limit, m.cursor));
-    case view_query::what::row:
-      return m.respond(channel->rest_row(m.key));
+    case view_query::what::page: return m.respond(channel->rest_page(m.limit, m.cursor));
+    case view_query::what::row: return m.respond(channel->rest_row(m.key));
     case view_query::what::description: {
       table::rest_reply reply;
       reply.body = describe(channel->count(), channel->watermark(), channel->epoch());
@@ -294,11 +298,13 @@ struct publisher_state {
   }
 
   std::string describe(std::uint64_t rows, version watermark, const std::string& epoch) const {
-    return fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})", json_quote(config.table.name),
-                       kind_name(config.table.kind), json_quote(config.table.from), rows, watermark.value, json_quote(epoch));
+    return fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})",
+                       json_quote(config.table.name), kind_name(config.table.kind), json_quote(config.table.from), rows,
+                       watermark.value, json_quote(epoch));
   }
 
-  // A table that nobody looks at is not loaded only to be counted. Rows that have parts in several partitions are counted by part.
+  // A table that nobody looks at is not loaded only to be counted. Rows that have parts in several partitions are
+  // counted by part.
   void describe_from_redis(const view_query& m) {
     if (partitions.empty()) {
       table::rest_reply reply;
@@ -328,8 +334,9 @@ struct publisher_state {
       if (all->failed) {
         // The table is there all the same; what only Redis knows is not.
         table::rest_reply unknown;
-        unknown.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":null,"offset":0,"epoch":""}})", json_quote(this_config.table.name),
-                                   kind_name(this_config.table.kind), json_quote(this_config.table.from));
+        unknown.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":null,"offset":0,"epoch":""}})",
+                                   json_quote(this_config.table.name), kind_name(this_config.table.kind),
+                                   json_quote(this_config.table.from));
         return respond(std::move(unknown));
       }
       table::view_chain chain;
@@ -337,13 +344,15 @@ struct publisher_state {
         chain.index_of(keys[i]);
         const auto at = all->heads[i].tables.find(this_config.ref.text());
         const auto changed = at == all->heads[i].tables.end() ? version{} : at->second.changed;
-        static_cast<void>(chain.load(i, all->heads[i].stream, all->heads[i].last, changed)); // a fresh chain takes any load
+        static_cast<void>(
+            chain.load(i, all->heads[i].stream, all->heads[i].last, changed)); // a fresh chain takes any load
         if (this_config.table.kind == table_kind::log && at != all->heads[i].tables.end())
           all->rows += at->second.records;
       }
       table::rest_reply reply;
-      reply.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})", json_quote(this_config.table.name),
-                               kind_name(this_config.table.kind), json_quote(this_config.table.from), all->rows, chain.watermark().value,
+      reply.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})",
+                               json_quote(this_config.table.name), kind_name(this_config.table.kind),
+                               json_quote(this_config.table.from), all->rows, chain.watermark().value,
                                json_quote(chain.epoch_text(this_config.table.fingerprint, this_config.ref.generation)));
       respond(std::move(reply));
     };
@@ -369,7 +378,8 @@ struct publisher_state {
     }
   }
 
-  // -- who waits --------------------------------------------------------------------------------------------------------------------
+  // -- who waits
+  // --------------------------------------------------------------------------------------------------------------------
 
   void serve_queue() {
     auto served = std::move(queue);
@@ -388,7 +398,8 @@ struct publisher_state {
     while (!queue.empty() && now - queue.front().since_ms >= config.load_patience.count()) {
       auto w = std::move(queue.front());
       queue.pop_front();
-      const auto* why = partitions.empty() ? "the table's source is not ready yet" : "the table could not be loaded in time";
+      const auto* why =
+          partitions.empty() ? "the table's source is not ready yet" : "the table could not be loaded in time";
       if (const auto* s = std::get_if<view_subscribe>(&w.who))
         answer(*s, refusal(100, true, why));
       else
@@ -402,7 +413,8 @@ struct publisher_state {
     rows_gauge.set(static_cast<double>(channel->count()));
     bytes_gauge.set(static_cast<double>(channel->bytes()));
     if (channel->ready())
-      watermark_age.set(std::max(0.0, static_cast<double>(config.node->wall_ms()) / 1000 - static_cast<double>(channel->watermark().value) / 1e6));
+      watermark_age.set(std::max(0.0, static_cast<double>(config.node->wall_ms()) / 1000 -
+                                          static_cast<double>(channel->watermark().value) / 1e6));
     if (subscribers.empty() && queue.empty() && now - idle_since_ms >= config.linger.count())
       drop();
   }
@@ -420,7 +432,8 @@ struct publisher_state {
   }
 };
 
-publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publisher_state> self, publisher_config config) {
+publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publisher_state> self,
+                                         publisher_config config) {
   auto& s = self->state;
   s.config = std::move(config);
   s.label = "publisher/" + s.config.table.name;
@@ -439,23 +452,25 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
   s.freshness = m.get(names::freshness, t);
   self->delayed_send(self, tick, caf::tick_atom::value);
   return {
-    [self](const inbox_ready&) { self->state.on_inbox(); },
-    [self](const table_partitions& m2) { self->state.on_partitions(m2); },
-    [self](const view_subscribe& m2) { self->state.on_subscribe(m2); },
-    [self](const view_unsubscribe& m2) { self->state.on_unsubscribe(m2); },
-    [self](const view_catch_up& m2) { self->state.on_catch_up(m2); },
-    [self](const view_query& m2) { self->state.on_query(m2); },
-    [self](const part_loaded& m2) { self->state.on_loaded(m2); },
-    [self](caf::tick_atom) { self->state.on_tick(); },
-    [self](const stop_work&) {
-      self->state.on_inbox();
-      self->quit();
-    },
+      [self](const inbox_ready&) { self->state.on_inbox(); },
+      [self](const table_partitions& m2) { self->state.on_partitions(m2); },
+      [self](const view_subscribe& m2) { self->state.on_subscribe(m2); },
+      [self](const view_unsubscribe& m2) { self->state.on_unsubscribe(m2); },
+      [self](const view_catch_up& m2) { self->state.on_catch_up(m2); },
+      [self](const view_query& m2) { self->state.on_query(m2); },
+      [self](const part_loaded& m2) { self->state.on_loaded(m2); },
+      [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](const stop_work&) {
+        self->state.on_inbox();
+        self->quit();
+      },
   };
 }
 
 } // namespace
 
-publisher_actor spawn_publisher(caf::actor_system& system, publisher_config config) { return system.spawn(publisher, std::move(config)); }
+publisher_actor spawn_publisher(caf::actor_system& system, publisher_config config) {
+  return system.spawn(publisher, std::move(config));
+}
 
 } // namespace weir::actors

@@ -1,8 +1,9 @@
 // The publisher actor: one per table.
 //
-// Duty: keeps the table's view (or ring) in memory while anyone subscribes or asks, and a grace time after; takes committed changes from the
-// inbox, encodes each round of them once and hands the shared frame to every live session; answers subscribe, catch-up and REST. Promise: never
-// waits for a session (I6); shows nothing that Redis has not acknowledged (I4). A restart loads the view anew; sessions subscribe again.
+// Duty: keeps the table's view (or ring) in memory while anyone subscribes or asks, and a grace time after; takes
+// committed changes from the inbox, encodes each round of them once and hands the shared frame to every live session;
+// answers subscribe, catch-up and REST. Promise: never waits for a session (I6); shows nothing that Redis has not
+// acknowledged (I4). A restart loads the view anew; sessions subscribe again.
 #pragma once
 
 #include "actors/context.hpp"
@@ -73,9 +74,9 @@ struct publisher_config {
   table_config table;
   table_ref ref;
   std::shared_ptr<table::change_inbox> inbox;
-  std::chrono::milliseconds linger{30'000};      // a view without subscribers is kept this long
+  std::chrono::milliseconds linger{30'000};       // a view without subscribers is kept this long
   std::chrono::milliseconds load_patience{4'000}; // who waits for a load is answered by then; SDKs give up after 5 s
-  std::size_t most_waiting = 10'000;             // who waits for a load; more are refused with a temporary error
+  std::size_t most_waiting = 10'000;              // who waits for a load; more are refused with a temporary error
 };
 
 publisher_actor spawn_publisher(caf::actor_system& system, publisher_config config);

@@ -1,5 +1,5 @@
-// An actor that lives on a reactor's thread: messages to it go into the reactor's inbox (one wake-up for a burst) and are handled there, beside
-// the socket it belongs to, without a lock.
+// An actor that lives on a reactor's thread: messages to it go into the reactor's inbox (one wake-up for a burst) and
+// are handled there, beside the socket it belongs to, without a lock.
 #pragma once
 
 #include "runtime/core/reactor_post.hpp"
@@ -15,7 +15,8 @@ namespace weir::actors {
 class reactor_companion {
 public:
   reactor_companion(caf::actor_system& system, reactor& home)
-      : shared_(std::make_shared<shared>(&system)), companion_(caf::actor_cast<caf::strong_actor_ptr>(system.spawn<caf::actor_companion>())) {
+      : shared_(std::make_shared<shared>(&system)),
+        companion_(caf::actor_cast<caf::strong_actor_ptr>(system.spawn<caf::actor_companion>())) {
     self()->on_enqueue([&home, keep = shared_, raw = self()](caf::mailbox_element_ptr element) {
       // Called by the sender's thread. A task must be copyable; the element is not.
       auto boxed = std::make_shared<caf::mailbox_element_ptr>(std::move(element));
@@ -53,7 +54,9 @@ private:
     bool open = true; // on the reactor's thread only
   };
 
-  caf::actor_companion* self() const { return static_cast<caf::actor_companion*>(caf::actor_cast<caf::abstract_actor*>(companion_)); }
+  caf::actor_companion* self() const {
+    return static_cast<caf::actor_companion*>(caf::actor_cast<caf::abstract_actor*>(companion_));
+  }
 
   std::shared_ptr<shared> shared_;
   caf::strong_actor_ptr companion_;

@@ -40,10 +40,10 @@ struct redis_writer_state {
   redis_writer_config config;
   std::string label;
   bool up = false;
-  std::uint64_t life = 0;           // counts the link's ups
+  std::uint64_t life = 0; // counts the link's ups
   std::uint64_t next_ticket = 1;
   std::size_t in_flight_bytes = 0;
-  std::deque<pending> queue;        // in submission order: first those sent, then those that wait for room or for the link
+  std::deque<pending> queue; // in submission order: first those sent, then those that wait for room or for the link
   std::set<partition_key> unsettled; // partitions whose head is being read after a reconnect: nothing of theirs is sent
   std::map<partition_key, write_client_actor> clients;
   backoff retry{std::chrono::milliseconds{50}, std::chrono::milliseconds{2000}};
@@ -101,7 +101,8 @@ struct redis_writer_state {
       return;
     }
     if (!m.answer && (m.answer.error().code == ec::redis_busy || m.answer.error().code == ec::redis_cannot_write)) {
-      // Refused as a whole, nothing was applied. What followed it in the pipeline was refused too, or answers mismatch harmlessly.
+      // Refused as a whole, nothing was applied. What followed it in the pipeline was refused too, or answers mismatch
+      // harmlessly.
       log::warn(label, "Redis does not take writes now, trying again", {{"reason", m.answer.error().message}});
       unsettled.insert(at->what.tx->partition);
       at->open = true;
@@ -165,7 +166,8 @@ struct redis_writer_state {
     if (m.up != life || !unsettled.contains(m.partition))
       return; // asked of an earlier connection, or settled by an answer before this one
     if (!m.head) {
-      log::warn(label, "cannot read a partition's head", {{"partition", m.partition.prefix()}, {"reason", m.head.error().message}});
+      log::warn(label, "cannot read a partition's head",
+                {{"partition", m.partition.prefix()}, {"reason", m.head.error().message}});
       arm_retry();
       return;
     }
@@ -200,8 +202,8 @@ struct redis_writer_state {
         at = queue.erase(at);
       }
     }
-    // Which version each of them got was in the answers that were lost; only the last one's is known. Numbered back from it they stay in
-    // order, above all that was published before, and never below the true ones.
+    // Which version each of them got was in the answers that were lost; only the last one's is known. Numbered back
+    // from it they stay in order, above all that was published before, and never below the true ones.
     auto next = head.last.value;
     for (auto at = done.rbegin(); at != done.rend(); ++at) {
       auto& [what, answer] = *at;
@@ -212,7 +214,10 @@ struct redis_writer_state {
     for (auto& [what, answer] : done)
       settle(what, std::move(answer));
     for (auto& what : refused)
-      settle(what, redis::tx_result{.status = redis::tx_status::mismatch, .first = {}, .last = {}, .previous = {}, .kept = {}, .epoch = {}});
+      settle(
+          what,
+          redis::tx_result{
+              .status = redis::tx_status::mismatch, .first = {}, .last = {}, .previous = {}, .kept = {}, .epoch = {}});
     pump();
   }
 
@@ -231,31 +236,33 @@ struct redis_writer_state {
   }
 };
 
-redis_writer_actor::behavior_type redis_writer(redis_writer_actor::stateful_pointer<redis_writer_state> self, redis_writer_config config) {
+redis_writer_actor::behavior_type redis_writer(redis_writer_actor::stateful_pointer<redis_writer_state> self,
+                                               redis_writer_config config) {
   auto& state = self->state;
   state.config = std::move(config);
   state.label = fmt::format("redis-writer/{}", state.config.link);
   state.up_gauge = state.config.node->metrics->get(metrics::names::redis_up, std::to_string(state.config.link));
-  state.reconnects = state.config.node->metrics->get(metrics::names::redis_reconnects, std::to_string(state.config.link));
+  state.reconnects =
+      state.config.node->metrics->get(metrics::names::redis_reconnects, std::to_string(state.config.link));
   redis_writer_actor me = self;
   state.link().on_state([me](redis::link_state s) { caf::anon_send(me, link_changed{s}); });
   return {
-    [self](const submit& m) {
-      auto& s = self->state;
-      s.queue.push_back({s.next_ticket++, m, false, false});
-      s.pump();
-    },
-    [self](const attach_client& m) {
-      auto& clients = self->state.clients;
-      if (!m.ended)
-        clients[m.partition] = m.client;
-      else if (const auto at = clients.find(m.partition); at != clients.end() && at->second.address() == m.ended)
-        clients.erase(at);
-    },
-    [self](const link_changed& m) { self->state.on_link(m.state); },
-    [self](const link_answered& m) { self->state.on_answer(m); },
-    [self](const head_read& m) { self->state.on_head(m); },
-    [self](caf::flush_atom) { self->state.on_retry(); },
+      [self](const submit& m) {
+        auto& s = self->state;
+        s.queue.push_back({s.next_ticket++, m, false, false});
+        s.pump();
+      },
+      [self](const attach_client& m) {
+        auto& clients = self->state.clients;
+        if (!m.ended)
+          clients[m.partition] = m.client;
+        else if (const auto at = clients.find(m.partition); at != clients.end() && at->second.address() == m.ended)
+          clients.erase(at);
+      },
+      [self](const link_changed& m) { self->state.on_link(m.state); },
+      [self](const link_answered& m) { self->state.on_answer(m); },
+      [self](const head_read& m) { self->state.on_head(m); },
+      [self](caf::flush_atom) { self->state.on_retry(); },
   };
 }
 

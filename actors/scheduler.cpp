@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto tick = 100ms;
-constexpr std::size_t kept_runs = 20;    // on the board, per job
+constexpr std::size_t kept_runs = 20;            // on the board, per job
 constexpr std::int64_t answer_after_ms = 10'000; // a request for a run is answered by then, ended or not
 
 struct execution {
@@ -63,8 +63,9 @@ struct scheduler_state {
   }
 
   void show_next(running_job& job) {
-    config.node->board->job(job.what.config.name,
-                            [&](job_status& s) { s.next_fire_ms = job.now ? s.next_fire_ms : job.schedule.wake_at().value_or(0); });
+    config.node->board->job(job.what.config.name, [&](job_status& s) {
+      s.next_fire_ms = job.now ? s.next_fire_ms : job.schedule.wake_at().value_or(0);
+    });
   }
 
   void check_deadline(running_job& job) {
@@ -87,15 +88,16 @@ struct scheduler_state {
     });
     const auto partitions = config.node->partitions_of(job.what.input);
     if (partitions.empty())
-      return finish(job, fail(ec::overloaded, fmt::format("the partitions of table '{}' are not known yet", job.what.input.name)));
+      return finish(job, fail(ec::overloaded,
+                              fmt::format("the partitions of table '{}' are not known yet", job.what.input.name)));
     const bool log = job.what.input.kind == table_kind::log;
     const auto buckets = redis::table_buckets(job.what.input.expected_rows);
     run.shares = log ? partitions.size() : std::min<std::size_t>(config.most_reducers, buckets);
     run.open = run.shares;
     run.partials.resize(run.shares);
     for (std::size_t i = 0; i < run.shares; ++i) {
-      batch_reducer_config share{config.node, c, job.what.input, job.what.input_ref, partitions, run.run, i, run.shares, {}, fire,
-                                 config.node->hint(), self};
+      batch_reducer_config share{config.node, c,  job.what.input, job.what.input_ref,  partitions, run.run, i,
+                                 run.shares,  {}, fire,           config.node->hint(), self};
       if (log && c.last)
         share.from_ms = fire - c.last->count();
       share.to_ms = log && c.last ? fire : std::numeric_limits<std::int64_t>::max();
@@ -159,14 +161,17 @@ struct scheduler_state {
     if (job.now->rows->empty())
       return finish(job, std::size_t{0});
     for (const auto& [key, row] : *job.now->rows)
-      config.node->producer->send({c.write_topic, key, row, {{"weir.job", c.name}, {"weir.fire", std::to_string(job.now->fire_ms)}}, -1, 0}, done);
+      config.node->producer->send(
+          {c.write_topic, key, row, {{"weir.job", c.name}, {"weir.fire", std::to_string(job.now->fire_ms)}}, -1, 0},
+          done);
   }
 
   std::string describe(const running_job& job, std::string_view status, const std::string& message) const {
     const auto& run = *job.now;
-    return fmt::format(R"({{"job":{},"run":{},"status":"{}","fire":{},"started":{},"read":{},"filtered":{},"skipped":{},"written":{},"message":{}}})",
-                       json_quote(job.what.config.name), run.run, status, run.fire_ms, run.started_ms, run.counts.read, run.counts.filtered,
-                       run.counts.skipped, run.rows ? run.rows->size() : 0, json_quote(message));
+    return fmt::format(
+        R"({{"job":{},"run":{},"status":"{}","fire":{},"started":{},"read":{},"filtered":{},"skipped":{},"written":{},"message":{}}})",
+        json_quote(job.what.config.name), run.run, status, run.fire_ms, run.started_ms, run.counts.read,
+        run.counts.filtered, run.counts.skipped, run.rows ? run.rows->size() : 0, json_quote(message));
   }
 
   void answer(running_job& job, unsigned status, std::string_view word, const std::string& message) {
@@ -195,8 +200,9 @@ struct scheduler_state {
     answer(job, outcome ? 200 : 500, outcome ? "COMPLETED" : "FAILED", message);
     config.node->board->job(id, [&](job_status& s) {
       s.running = false;
-      s.last.insert(s.last.begin(), {run.run, outcome ? "COMPLETED" : "FAILED", run.fire_ms, run.started_ms, ended, run.counts.read,
-                                     run.counts.filtered, run.counts.skipped, outcome && run.rows ? run.rows->size() : 0, message});
+      s.last.insert(s.last.begin(),
+                    {run.run, outcome ? "COMPLETED" : "FAILED", run.fire_ms, run.started_ms, ended, run.counts.read,
+                     run.counts.filtered, run.counts.skipped, outcome && run.rows ? run.rows->size() : 0, message});
       if (s.last.size() > kept_runs)
         s.last.resize(kept_runs);
     });
@@ -216,7 +222,8 @@ struct scheduler_state {
     const auto fire = job.schedule.demand(now_ms());
     if (!fire) {
       if (m.respond)
-        m.respond(http::error_response(409, "already_running", fmt::format("job '{}' is running", m.job), "/jobs/" + m.job));
+        m.respond(
+            http::error_response(409, "already_running", fmt::format("job '{}' is running", m.job), "/jobs/" + m.job));
       return;
     }
     start(job, *fire);
@@ -225,12 +232,15 @@ struct scheduler_state {
     if (job.now) {
       job.now->waiting.push_back(m.respond);
     } else {
-      m.respond(http::error_response(503, "not_ready", fmt::format("job '{}' could not start: its input is not ready yet", m.job), "/jobs/" + m.job));
+      m.respond(http::error_response(503, "not_ready",
+                                     fmt::format("job '{}' could not start: its input is not ready yet", m.job),
+                                     "/jobs/" + m.job));
     }
   }
 };
 
-scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self, scheduler_config config) {
+scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<scheduler_state> self,
+                                         scheduler_config config) {
   auto& s = self->state;
   s.config = std::move(config);
   for (auto& job : s.config.jobs) {
@@ -240,16 +250,18 @@ scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<sched
   }
   self->delayed_send(self, tick, caf::tick_atom::value);
   return {
-    [self](const run_job& m) { self->state.on_run(m); },
-    [self](const reducer_done& m) { self->state.on_reduced(m); },
-    [self](const rows_written& m) { self->state.on_written(m); },
-    [self](caf::tick_atom) { self->state.on_tick(); },
-    [self](const stop_work&) { self->quit(); },
+      [self](const run_job& m) { self->state.on_run(m); },
+      [self](const reducer_done& m) { self->state.on_reduced(m); },
+      [self](const rows_written& m) { self->state.on_written(m); },
+      [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](const stop_work&) { self->quit(); },
   };
 }
 
 } // namespace
 
-scheduler_actor spawn_scheduler(caf::actor_system& system, scheduler_config config) { return system.spawn(scheduler, std::move(config)); }
+scheduler_actor spawn_scheduler(caf::actor_system& system, scheduler_config config) {
+  return system.spawn(scheduler, std::move(config));
+}
 
 } // namespace weir::actors

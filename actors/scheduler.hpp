@@ -1,9 +1,9 @@
 // The scheduler actor: fires jobs and follows their executions.
 //
-// Duty: knows when each job is due (interval, or on demand), splits an execution's input among batch reducers, merges what they found in a
-// fixed order, hands the rows to the job's writer and, where asked, to a Kafka topic, and keeps the last runs on the status board. Promise:
-// runs of one job never overlap; fire times are multiples of the interval. A restart forgets executions under way; their fire time is over
-// and the next one runs.
+// Duty: knows when each job is due (interval, or on demand), splits an execution's input among batch reducers, merges
+// what they found in a fixed order, hands the rows to the job's writer and, where asked, to a Kafka topic, and keeps
+// the last runs on the status board. Promise: runs of one job never overlap; fire times are multiples of the interval.
+// A restart forgets executions under way; their fire time is over and the next one runs.
 #pragma once
 
 #include "actors/batch_reducer.hpp"
@@ -21,7 +21,7 @@ struct scheduled_job {
 struct scheduler_config {
   context_ptr node;
   std::vector<scheduled_job> jobs;
-  std::size_t most_reducers = 8;      // of one execution, at a time
+  std::size_t most_reducers = 8;                                // of one execution, at a time
   std::chrono::milliseconds deadline{std::chrono::minutes{10}}; // of an execution
 };
 

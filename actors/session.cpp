@@ -15,7 +15,8 @@ namespace {
 std::atomic<std::uint64_t> next_session{1};
 
 std::int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 } // namespace
@@ -26,11 +27,13 @@ public:
       : config_(std::move(config)), socket_(socket), id_(next_session++), companion_(*config_->system, socket.home()),
         self_(companion_.as<session_actor>()), bytes_sent_(config_->node->metrics->get(metrics::names::bytes_sent)),
         sessions_(config_->node->metrics->get(metrics::names::sessions)),
-        policy_(fmt::format("{}-{}", config_->node->incarnation, id_.value), WEIR_VERSION, config_->tables, *this, *this, config_->limits, steady_ms()) {
-    companion_.become([this](const subscribe_answered& m) { policy_.on_subscribed(m.table, m.generation, m.reply, steady_ms()); },
-                      [this](const fan_out_arrived& m) { policy_.on_fan_out(*m.table, m.changes, steady_ms()); },
-                      [this](const catch_up_arrived& m) { policy_.on_caught_up(m.table, m.generation, m.reply, steady_ms()); },
-                      [this](const table_reset& m) { policy_.on_reset(m.table); }, [this](const stop_work&) { policy_.shut_down(); });
+        policy_(fmt::format("{}-{}", config_->node->incarnation, id_.value), WEIR_VERSION, config_->tables, *this,
+                *this, config_->limits, steady_ms()) {
+    companion_.become(
+        [this](const subscribe_answered& m) { policy_.on_subscribed(m.table, m.generation, m.reply, steady_ms()); },
+        [this](const fan_out_arrived& m) { policy_.on_fan_out(*m.table, m.changes, steady_ms()); },
+        [this](const catch_up_arrived& m) { policy_.on_caught_up(m.table, m.generation, m.reply, steady_ms()); },
+        [this](const table_reset& m) { policy_.on_reset(m.table); }, [this](const stop_work&) { policy_.shut_down(); });
     config_->registry->add(socket_.home(), this);
     sessions_.set(static_cast<double>(config_->registry->size()));
   }
@@ -43,14 +46,16 @@ public:
   void tick() { policy_.on_tick(steady_ms()); }
   void shut_down() { policy_.shut_down(); }
 
-  // -- from the socket --------------------------------------------------------------------------------------------------------------
+  // -- from the socket
+  // --------------------------------------------------------------------------------------------------------------
 
   void on_message(std::string_view text) override { policy_.on_message(text, steady_ms()); }
   void on_writable() override { policy_.on_writable(steady_ms()); }
   void on_closed() override { policy_.on_closed(); }
 
 private:
-  // -- to the socket ----------------------------------------------------------------------------------------------------------------
+  // -- to the socket
+  // ----------------------------------------------------------------------------------------------------------------
 
   void reply(std::string text) override {
     bytes_sent_.add(static_cast<double>(text.size()));
@@ -71,7 +76,8 @@ private:
 
   std::uint64_t stalled_ms() const override { return socket_.stalled_ms(); }
 
-  // -- to the publishers ------------------------------------------------------------------------------------------------------------
+  // -- to the publishers
+  // ------------------------------------------------------------------------------------------------------------
 
   void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override {
     caf::anon_send(config_->publishers.at(table), view_subscribe{id_, generation, self_, std::move(request)});
@@ -150,7 +156,8 @@ void session_registry::shut_down() {
   for_each([](session& s) { s.shut_down(); });
 }
 
-std::unique_ptr<http::web_socket_handler> make_session(const std::shared_ptr<const session_config>& config, http::web_socket& socket) {
+std::unique_ptr<http::web_socket_handler> make_session(const std::shared_ptr<const session_config>& config,
+                                                       http::web_socket& socket) {
   return std::make_unique<session>(config, socket);
 }
 

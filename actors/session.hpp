@@ -1,8 +1,8 @@
 // The session actor: one per WebSocket, on its connection's reactor.
 //
-// Duty: speaks the client protocol (runtime/http/session_policy.hpp decides) between one socket and the publishers. Promise: holds a cursor per
-// subscription and at most what the socket's outbox holds, however slow the client is. Ends with its connection; nothing is restarted, clients
-// come back by themselves.
+// Duty: speaks the client protocol (runtime/http/session_policy.hpp decides) between one socket and the publishers.
+// Promise: holds a cursor per subscription and at most what the socket's outbox holds, however slow the client is. Ends
+// with its connection; nothing is restarted, clients come back by themselves.
 #pragma once
 
 #include "actors/context.hpp"
@@ -19,7 +19,8 @@ namespace weir::actors {
 
 class session;
 
-// All sessions of the node. Sessions of one reactor are touched on its thread only; the numbers may be read from anywhere.
+// All sessions of the node. Sessions of one reactor are touched on its thread only; the numbers may be read from
+// anywhere.
 class session_registry {
 public:
   void add(reactor& home, session* s);
@@ -47,6 +48,7 @@ struct session_config {
 };
 
 // For server_handlers::session; called on the connection's reactor.
-std::unique_ptr<http::web_socket_handler> make_session(const std::shared_ptr<const session_config>& config, http::web_socket& socket);
+std::unique_ptr<http::web_socket_handler> make_session(const std::shared_ptr<const session_config>& config,
+                                                       http::web_socket& socket);
 
 } // namespace weir::actors

@@ -22,9 +22,9 @@ using namespace std::chrono_literals;
 constexpr int exit_config = 78; // EX_CONFIG
 constexpr auto tick = 100ms;
 constexpr int ticks_per_second = 10;
-constexpr int commit_every = 50;            // ticks
-constexpr auto ask_deadline = 5s;           // questions to the brokers
-constexpr int start_patience = 150;         // ticks: partitions without a start by then are left out of the first assignment
+constexpr int commit_every = 50;    // ticks
+constexpr auto ask_deadline = 5s;   // questions to the brokers
+constexpr int start_patience = 150; // ticks: partitions without a start by then are left out of the first assignment
 constexpr auto close_deadline = 3s;
 
 struct owned_partition {
@@ -91,7 +91,9 @@ struct source_state {
       consumer = std::move(*made);
     }
     source_actor me = self;
-    consumer->describe(ask_deadline, [me](result<kafka::topic_facts> facts) { caf::anon_send(me, topic_described{std::move(facts)}); });
+    consumer->describe(ask_deadline, [me](result<kafka::topic_facts> facts) {
+      caf::anon_send(me, topic_described{std::move(facts)});
+    });
   }
 
   void again(const error& why) {
@@ -108,8 +110,9 @@ struct source_state {
     partition_count = m.facts->partitions;
     const redis::source_identity mine{m.facts->cluster_id, config.source.topic, m.facts->partitions};
     source_actor me = self;
-    config.node->store->meta_once(config.node->topo.name, "source:" + config.source.name, redis::to_json(mine),
-                                  [me](result<std::string> stored) { caf::anon_send(me, identity_stored{std::move(stored)}); });
+    config.node->store->meta_once(
+        config.node->topo.name, "source:" + config.source.name, redis::to_json(mine),
+        [me](result<std::string> stored) { caf::anon_send(me, identity_stored{std::move(stored)}); });
     identity = mine;
   }
 
@@ -129,9 +132,10 @@ struct source_state {
       return block(judged.reason);
     if (judged.verdict == redis::identity_verdict::grown) {
       log::warn(label, judged.reason);
-      config.node->store->meta_swap(config.node->topo.name, "source:" + config.source.name, *m.stored, redis::to_json(identity), [](result<bool>) {
-        // If it fails the growth is noticed, said and stored at the next start.
-      });
+      config.node->store->meta_swap(config.node->topo.name, "source:" + config.source.name, *m.stored,
+                                    redis::to_json(identity), [](result<bool>) {
+                                      // If it fails the growth is noticed, said and stored at the next start.
+                                    });
     }
     retry.reset();
     started = true;
@@ -141,9 +145,13 @@ struct source_state {
     wait_for("waits for partitions");
     source_actor me = self;
     consumer->start({
-      .assigned = [me](std::vector<partition_id> p, std::int32_t generation) { caf::anon_send(me, partitions_assigned{std::move(p), generation}); },
-      .revoked = [me](std::vector<partition_id> p, bool lost) { caf::anon_send(me, partitions_revoked{std::move(p), lost}); },
-      .failed = [me](error what, bool fatal) { caf::anon_send(me, kafka_trouble{std::move(what), fatal}); },
+        .assigned =
+            [me](std::vector<partition_id> p, std::int32_t generation) {
+              caf::anon_send(me, partitions_assigned{std::move(p), generation});
+            },
+        .revoked = [me](std::vector<partition_id> p,
+                        bool lost) { caf::anon_send(me, partitions_revoked{std::move(p), lost}); },
+        .failed = [me](error what, bool fatal) { caf::anon_send(me, kafka_trouble{std::move(what), fatal}); },
     });
   }
 
@@ -151,15 +159,18 @@ struct source_state {
     o.life = next_life++;
     o.answered = false;
     o.start.reset();
-    o.actor = spawn_partition(self->system(), partition_config{config.node, config.source, config.tables, p, partition_count, o.generation, o.life,
-                                                               config.writers[static_cast<std::size_t>(p.value) % config.writers.size()], self,
-                                                               consumer, o.progress, o.position, config.limits});
+    o.actor = spawn_partition(
+        self->system(),
+        partition_config{config.node, config.source, config.tables, p, partition_count, o.generation, o.life,
+                         config.writers[static_cast<std::size_t>(p.value) % config.writers.size()], self, consumer,
+                         o.progress, o.position, config.limits});
     self->monitor(o.actor);
   }
 
   void on_assigned(const partitions_assigned& m) {
     if (stopping) {
-      static_cast<void>(consumer->assign({})); // the group wants its answer even from a node that leaves; there is nothing to read
+      static_cast<void>(
+          consumer->assign({})); // the group wants its answer even from a node that leaves; there is nothing to read
       return;
     }
     log::info(label, "partitions assigned", {{"count", m.partitions.size()}, {"generation", m.generation}});
@@ -250,7 +261,8 @@ struct source_state {
     owned.erase(p);
     leaving.erase(p);
     board().source(config.source.name, [&](source_status& s) { s.partitions.erase(p.value); });
-    // Somebody else's from now on: a lag that nobody measures must not stand there. Here, since no actor of ours counts in it any more.
+    // Somebody else's from now on: a lag that nobody measures must not stand there. Here, since no actor of ours counts
+    // in it any more.
     auto& m = *config.node->metrics;
     const auto number = std::to_string(p.value);
     m.drop(metrics::names::lag, config.source.name, number);
@@ -271,7 +283,8 @@ struct source_state {
         return forget(p);
       o.actor = nullptr;
       o.respawn_in = static_cast<int>(o.retry.next() / tick) + 1;
-      log::warn(label, "a partition's actor ended, starting it again", {{"partition", p.value}, {"reason", caf::to_string(m.reason)}});
+      log::warn(label, "a partition's actor ended, starting it again",
+                {{"partition", p.value}, {"reason", caf::to_string(m.reason)}});
       return;
     }
   }
@@ -336,7 +349,8 @@ struct source_state {
   }
 
   void on_trouble(const kafka_trouble& m) {
-    log::warn(label, m.fatal ? "Kafka consumer failed for good, making it anew" : "Kafka has trouble", {{"reason", m.what.message}});
+    log::warn(label, m.fatal ? "Kafka consumer failed for good, making it anew" : "Kafka has trouble",
+              {{"reason", m.what.message}});
     board().source(config.source.name, [&](source_status& s) { s.message = m.what.message; });
     if (m.fatal && !stopping)
       again(m.what);
@@ -383,19 +397,21 @@ source_actor::behavior_type source(source_actor::stateful_pointer<source_state> 
   self->delayed_send(self, tick, caf::tick_atom::value);
   state.start_work();
   return {
-    [self](const partitions_assigned& m) { self->state.on_assigned(m); },
-    [self](const partitions_revoked& m) { self->state.on_revoked(m); },
-    [self](const kafka_trouble& m) { self->state.on_trouble(m); },
-    [self](const start_resolved& m) { self->state.on_start(m); },
-    [self](const topic_described& m) { self->state.on_described(m); },
-    [self](const identity_stored& m) { self->state.on_identity(m); },
-    [self](caf::tick_atom) { self->state.on_tick(); },
-    [self](const stop_work&) { self->state.on_stop(); },
+      [self](const partitions_assigned& m) { self->state.on_assigned(m); },
+      [self](const partitions_revoked& m) { self->state.on_revoked(m); },
+      [self](const kafka_trouble& m) { self->state.on_trouble(m); },
+      [self](const start_resolved& m) { self->state.on_start(m); },
+      [self](const topic_described& m) { self->state.on_described(m); },
+      [self](const identity_stored& m) { self->state.on_identity(m); },
+      [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](const stop_work&) { self->state.on_stop(); },
   };
 }
 
 } // namespace
 
-source_actor spawn_source(caf::actor_system& system, source_actor_config config) { return system.spawn(source, std::move(config)); }
+source_actor spawn_source(caf::actor_system& system, source_actor_config config) {
+  return system.spawn(source, std::move(config));
+}
 
 } // namespace weir::actors

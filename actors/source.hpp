@@ -1,8 +1,9 @@
 // The source actor: one per source of the topology.
 //
-// Duty: owns the Kafka consumer; makes sure that the topic is the one that the state in Redis was built from; spawns a partition actor for
-// each partition that the group gives it and retires those it takes back. Supervises them: one that ends by itself is spawned again after a
-// backoff and claims its partition anew, which is the same as a crash. Promise: reading starts only where Redis says (I3).
+// Duty: owns the Kafka consumer; makes sure that the topic is the one that the state in Redis was built from; spawns a
+// partition actor for each partition that the group gives it and retires those it takes back. Supervises them: one that
+// ends by itself is spawned again after a backoff and claims its partition anew, which is the same as a crash. Promise:
+// reading starts only where Redis says (I3).
 #pragma once
 
 #include "actors/context.hpp"
@@ -21,10 +22,11 @@ struct source_table {
 };
 
 struct partition_limits {
-  std::size_t batch_records = 50'000; // a batch is closed at these bounds, or as soon as there is no more at hand and nothing in flight
+  std::size_t batch_records =
+      50'000; // a batch is closed at these bounds, or as soon as there is no more at hand and nothing in flight
   std::size_t batch_bytes = 4 << 20;
-  std::size_t drain_records = 4'000;  // taken per message handled, so that other actors get their turn
-  std::size_t cached_states = 100'000; // aggregate states kept in memory, all tables together
+  std::size_t drain_records = 4'000;           // taken per message handled, so that other actors get their turn
+  std::size_t cached_states = 100'000;         // aggregate states kept in memory, all tables together
   std::chrono::milliseconds maintenance{1000}; // expiry and trimming
 };
 

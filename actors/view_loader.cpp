@@ -14,7 +14,8 @@ class loading : public std::enable_shared_from_this<loading> {
 public:
   loading(redis::store& store, table_config table, table_ref ref, partition_key partition, view_load_limits limits,
           redis::callback<table::partition_load> done)
-      : store_(store), table_(std::move(table)), ref_(std::move(ref)), partition_(std::move(partition)), limits_(limits), done_(std::move(done)) {}
+      : store_(store), table_(std::move(table)), ref_(std::move(ref)), partition_(std::move(partition)),
+        limits_(limits), done_(std::move(done)) {}
 
   void begin() {
     {
@@ -26,7 +27,9 @@ public:
       records_ = 0;
       finished_ = false;
     }
-    store_.read_head(partition_, [self = shared_from_this()](result<redis::partition_state> head) { self->on_head(std::move(head)); });
+    store_.read_head(partition_, [self = shared_from_this()](result<redis::partition_state> head) {
+      self->on_head(std::move(head));
+    });
   }
 
 private:
@@ -75,38 +78,41 @@ private:
         bucket = next_bucket_++;
         ++open_buckets_;
       }
-      store_.load_bucket(partition_, ref_, bucket, [self = shared_from_this()](result<std::vector<redis::stored_row>> rows) {
-        if (!rows)
-          return self->fail_with(rows.error());
-        {
-          std::lock_guard lock(self->mutex_);
-          --self->open_buckets_;
-          for (auto& row : *rows)
-            self->got_.rows.push_back({std::move(row.key), std::make_shared<const std::string>(std::move(row.value)),
-                                       {row.time_ms, self->partition_.partition, row.at}});
-        }
-        self->ask_buckets();
-      });
+      store_.load_bucket(partition_, ref_, bucket,
+                         [self = shared_from_this()](result<std::vector<redis::stored_row>> rows) {
+                           if (!rows)
+                             return self->fail_with(rows.error());
+                           {
+                             std::lock_guard lock(self->mutex_);
+                             --self->open_buckets_;
+                             for (auto& row : *rows)
+                               self->got_.rows.push_back({std::move(row.key),
+                                                          std::make_shared<const std::string>(std::move(row.value)),
+                                                          {row.time_ms, self->partition_.partition, row.at}});
+                           }
+                           self->ask_buckets();
+                         });
     }
     check_again();
   }
 
   void ask_log(version to) {
-    store_.load_log(partition_, ref_, version{}, to, log_chunk, true, [self = shared_from_this()](result<std::vector<redis::stored_batch>> packed) {
-      if (!packed)
-        return self->fail_with(packed.error());
-      const bool last = packed->size() < log_chunk;
-      for (auto& p : *packed) {
-        self->records_ += p.entries.size();
-        self->got_.batches.push_back({p.first, std::move(p.entries)});
-      }
-      auto& got = self->got_.batches;
-      if (!last && self->records_ < self->limits_.log_entries && got.back().first.value > 0)
-        return self->ask_log(version{got.back().first.value - 1});
-      std::reverse(got.begin(), got.end());
-      self->got_.floor = last || got.empty() ? version{} : version{got.front().first.value - 1};
-      self->check_again();
-    });
+    store_.load_log(partition_, ref_, version{}, to, log_chunk, true,
+                    [self = shared_from_this()](result<std::vector<redis::stored_batch>> packed) {
+                      if (!packed)
+                        return self->fail_with(packed.error());
+                      const bool last = packed->size() < log_chunk;
+                      for (auto& p : *packed) {
+                        self->records_ += p.entries.size();
+                        self->got_.batches.push_back({p.first, std::move(p.entries)});
+                      }
+                      auto& got = self->got_.batches;
+                      if (!last && self->records_ < self->limits_.log_entries && got.back().first.value > 0)
+                        return self->ask_log(version{got.back().first.value - 1});
+                      std::reverse(got.begin(), got.end());
+                      self->got_.floor = last || got.empty() ? version{} : version{got.front().first.value - 1};
+                      self->check_again();
+                    });
   }
 
   void check_again() {
@@ -127,7 +133,8 @@ private:
         return self->done_(std::move(self->got_));
       }
       if (--self->limits_.tries <= 0)
-        return self->done_(fail(ec::redis_busy, fmt::format("{} changes its epoch while it is read", self->partition_.prefix())));
+        return self->done_(
+            fail(ec::redis_busy, fmt::format("{} changes its epoch while it is read", self->partition_.prefix())));
       self->begin();
     });
   }
@@ -147,7 +154,8 @@ private:
 
 } // namespace
 
-void load_partition(redis::store& store, const table_config& table, const table_ref& ref, const partition_key& partition, const view_load_limits& limits,
+void load_partition(redis::store& store, const table_config& table, const table_ref& ref,
+                    const partition_key& partition, const view_load_limits& limits,
                     redis::callback<table::partition_load> done) {
   std::make_shared<loading>(store, table, ref, partition, limits, std::move(done))->begin();
 }

@@ -1,5 +1,5 @@
-// Reads one partition of a table from Redis for its view: head, change log, rows bucket by bucket (or the newest log entries), then the head
-// again: if Redis lost writes in between, all of it is read anew.
+// Reads one partition of a table from Redis for its view: head, change log, rows bucket by bucket (or the newest log
+// entries), then the head again: if Redis lost writes in between, all of it is read anew.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -15,7 +15,8 @@ struct view_load_limits {
 };
 
 // Runs on the store's callbacks. `done` is called exactly once, on a reactor's thread.
-void load_partition(redis::store& store, const table_config& table, const table_ref& ref, const partition_key& partition, const view_load_limits& limits,
+void load_partition(redis::store& store, const table_config& table, const table_ref& ref,
+                    const partition_key& partition, const view_load_limits& limits,
                     redis::callback<table::partition_load> done);
 
 } // namespace weir::actors

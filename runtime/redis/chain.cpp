@@ -16,8 +16,9 @@ stream_epoch epoch_after(const partition_state& head, std::string_view unique) {
 chain::chain(partition_key partition, std::size_t bound) : partition_(std::move(partition)), bound_(bound) {}
 
 chain::claim_verdict chain::claimed(const partition_state& head) {
-  // Ids rise with epoch and number, so a stored id below an acknowledged one means that Redis went back in time (I10). So does an older stream
-  // epoch: what an earlier owner still had on its way may have been applied on top of the older state before this owner looked.
+  // Ids rise with epoch and number, so a stored id below an acknowledged one means that Redis went back in time (I10).
+  // So does an older stream epoch: what an earlier owner still had on its way may have been applied on top of the older
+  // state before this owner looked.
   claim_verdict judged{.rolled_back = head.batch < acknowledged_ || head.stream < stream_};
   stream_ = head.stream;
   open_ = true;

@@ -12,7 +12,8 @@
 
 namespace weir::redis {
 
-// An epoch that orders behind the stored one and all before it, as views want. `head` is a claim's answer (its `last` is Redis' time, or above).
+// An epoch that orders behind the stored one and all before it, as views want. `head` is a claim's answer (its `last`
+// is Redis' time, or above).
 stream_epoch epoch_after(const partition_state& head, std::string_view unique);
 
 class chain {

@@ -22,7 +22,8 @@ std::string value(std::uint64_t s, int v = 1) { return fmt::format(R"({{"s":{},"
 
 // What the visible part of one partition's aggregate says.
 json shown(const table_config& t, const std::string& stored) {
-  return json::parse(*table::visible_row(t, table::part{partition_id{0}, {}, std::make_shared<const std::string>(stored)}));
+  return json::parse(
+      *table::visible_row(t, table::part{partition_id{0}, {}, std::make_shared<const std::string>(stored)}));
 }
 
 std::vector<std::int64_t> offsets(const std::vector<log_entry>& entries) {
@@ -367,7 +368,8 @@ TEST(partition, an_ended_one_does_not_take_its_successor_off_the_writers_list) {
   ASSERT_TRUE(w.until([&] { return w.position("now") == offset{1}; })); // it was told to look
 }
 
-// -- dead letters -----------------------------------------------------------------------------------------------------------------------
+// -- dead letters
+// -----------------------------------------------------------------------------------------------------------------------
 
 TEST(partition, a_dead_letter_is_delivered_before_the_position_passes_it) {
   three_kinds w;
@@ -422,7 +424,7 @@ TEST(partition, goes_on_after_a_dead_letter_though_upkeep_filled_the_pipeline_me
   w.run(); // in flight
   w.producer.hold();
   w.put("bad", "no json");
-  w.run(); // waits for its letter
+  w.run();       // waits for its letter
   w.advance(2s); // "old" expires: the second in flight
   ASSERT_EQ(w.store->held(0), 2u);
   w.producer.release();
@@ -432,7 +434,8 @@ TEST(partition, goes_on_after_a_dead_letter_though_upkeep_filled_the_pipeline_me
   EXPECT_EQ(w.position("now"), offset{3});
 }
 
-// -- where it starts --------------------------------------------------------------------------------------------------------------------
+// -- where it starts
+// --------------------------------------------------------------------------------------------------------------------
 
 TEST(partition, fills_a_table_added_later_from_the_oldest_record_while_the_others_take_nothing_twice) {
   world w({.tables = {aggregate("sums"), log_table("events")}});
@@ -572,7 +575,8 @@ TEST(partition, reads_again_what_a_broken_queue_did_not_hand_over) {
   expect_three_kinds(w, 5);
 }
 
-// -- upkeep -----------------------------------------------------------------------------------------------------------------------------
+// -- upkeep
+// -----------------------------------------------------------------------------------------------------------------------------
 
 std::set<std::string> removals(const std::vector<change_set_ptr>& changes) {
   std::set<std::string> out;
@@ -729,7 +733,8 @@ TEST(partition, a_heartbeat_of_a_fenced_owner_tells_nobody_anything) {
   EXPECT_TRUE(p.published("now").empty());
 }
 
-// -- Redis goes back in time --------------------------------------------------------------------------------------------------------------
+// -- Redis goes back in time
+// --------------------------------------------------------------------------------------------------------------
 
 struct rollback : three_kinds {
   lone_partition p{*this, {.limits = small_batches(2)}};

@@ -1,9 +1,11 @@
-// The ingest path whole, driven by a seed: two nodes with their sources, partitions, writers and publishers over one log and one store in memory,
-// jobs in random order, answers that come late, and faults: lost requests and answers, broken links, refused writes, a Redis that goes back in
-// time, rebalances with owners that do not know it yet, killed actors, records handed over twice. Judged by a plain fold of the log:
+// The ingest path whole, driven by a seed: two nodes with their sources, partitions, writers and publishers over one
+// log and one store in memory, jobs in random order, answers that come late, and faults: lost requests and answers,
+// broken links, refused writes, a Redis that goes back in time, rebalances with owners that do not know it yet, killed
+// actors, records handed over twice. Judged by a plain fold of the log:
 //   - at any moment the stored state of a partition is the fold of exactly the records below its position;
 //   - no position is above a record that could not be read and is not in the dead letter topic;
-//   - no subscriber is shown an older state of a row than before within one epoch, or an entry of a log out of order or after a hole;
+//   - no subscriber is shown an older state of a row than before within one epoch, or an entry of a log out of order or
+//   after a hole;
 //   - at rest, store and subscribers have exactly what the log says.
 //
 // WEIR_SEED=n runs one seed alone, WEIR_RUNS=n that many; WEIR_TRACE=1 tells the faults as they happen.
@@ -13,6 +15,7 @@
 #include "runtime/table/merge.hpp"
 #include "tests/actors/stage.hpp"
 
+#include <array>
 #include <cstdio>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -42,7 +45,8 @@ struct member final : kafka::consumer {
     inner->start(std::move(h));
     started = true;
   }
-  result<std::vector<std::pair<partition_id, std::unique_ptr<kafka::partition_queue>>>> assign(std::vector<kafka::partition_start> s) override {
+  result<std::vector<std::pair<partition_id, std::unique_ptr<kafka::partition_queue>>>>
+  assign(std::vector<kafka::partition_start> s) override {
     return inner->assign(std::move(s));
   }
   void unassign(std::vector<partition_id> partitions) override {
@@ -52,13 +56,19 @@ struct member final : kafka::consumer {
     }
     inner->unassign(std::move(partitions));
   }
-  result<std::unique_ptr<kafka::partition_queue>> restart(kafka::partition_start s) override { return inner->restart(s); }
+  result<std::unique_ptr<kafka::partition_queue>> restart(kafka::partition_start s) override {
+    return inner->restart(s);
+  }
   void commit(std::vector<kafka::partition_start> p) override { inner->commit(std::move(p)); }
-  void describe(std::chrono::milliseconds d, std::function<void(result<kafka::topic_facts>)> f) override { inner->describe(d, std::move(f)); }
-  void range(partition_id p, std::chrono::milliseconds d, std::function<void(result<kafka::partition_range>)> f) override {
+  void describe(std::chrono::milliseconds d, std::function<void(result<kafka::topic_facts>)> f) override {
+    inner->describe(d, std::move(f));
+  }
+  void range(partition_id p, std::chrono::milliseconds d,
+             std::function<void(result<kafka::partition_range>)> f) override {
     inner->range(p, d, std::move(f));
   }
-  void fingerprint(partition_id p, offset at, std::chrono::milliseconds d, std::function<void(result<std::optional<record_print>>)> f) override {
+  void fingerprint(partition_id p, offset at, std::chrono::milliseconds d,
+                   std::function<void(result<std::optional<record_print>>)> f) override {
     inner->fingerprint(p, at, d, std::move(f));
   }
   void close(std::chrono::milliseconds d) override {
@@ -91,7 +101,8 @@ struct simulated_node {
 };
 
 struct totals {
-  std::size_t runs = 0, failed = 0, rollbacks = 0, kills = 0, rebalances = 0, resets = 0, recoveries = 0, unrecoverable = 0, frames = 0, checks = 0;
+  std::size_t runs = 0, failed = 0, rollbacks = 0, kills = 0, rebalances = 0, resets = 0, recoveries = 0,
+              unrecoverable = 0, frames = 0, checks = 0;
   support::memory_store::counts store;
   std::string first;
 };
@@ -116,11 +127,14 @@ private:
   template <class... Args>
   void trace(fmt::format_string<Args...> f, Args&&... args) const {
     if (tracing_)
-      std::fprintf(stderr, "%llu  %s\n", static_cast<unsigned long long>(w_.now_us / 1000 % 10'000'000), fmt::format(f, std::forward<Args>(args)...).c_str());
+      std::fprintf(stderr, "%llu  %s\n", static_cast<unsigned long long>(w_.now_us / 1000 % 10'000'000),
+                   fmt::format(f, std::forward<Args>(args)...).c_str());
   }
   std::uint64_t below(std::uint64_t n) { return random_() % n; }
   bool chance(unsigned per_mille) { return below(1000) < per_mille; }
-  partition_id some_partition() { return partition_id{static_cast<std::int32_t>(below(static_cast<std::uint64_t>(w_.log->partitions())))}; }
+  partition_id some_partition() {
+    return partition_id{static_cast<std::int32_t>(below(static_cast<std::uint64_t>(w_.log->partitions())))};
+  }
 
   void spawn_source(simulated_node& n);
   void append();
@@ -133,6 +147,7 @@ private:
   void disturb_subscriber();
 
   fold_rows fold(std::int32_t p, offset below_this) const;
+  std::string where_it_stands();
   void check_stored();
   void check_partition(std::int32_t p);
   std::map<std::string, std::string> visible(const std::string& table) const;
@@ -141,7 +156,8 @@ private:
   bool tracing_ = number_from("WEIR_TRACE", 0) != 0;
   std::uint64_t seed_;
   std::mt19937_64 random_;
-  group group_; // outlives the consumers
+  std::array<status_board, 2> boards_; // outlive the world, as the group does
+  group group_;
   world w_;
   std::vector<simulated_node> nodes_;
   std::map<std::int32_t, std::size_t> assigned_; // by partition: the node that the group gave it to last
@@ -155,6 +171,7 @@ private:
   std::vector<std::string> subscriber_table_;
   std::shared_ptr<const support::memory_store::snapshot> saved_;
   bool calm_ = false;
+  unsigned busy_ = 0; // appends in a thousand steps
 };
 
 world_options options_of(std::uint64_t seed) {
@@ -171,18 +188,21 @@ simulation::simulation(std::uint64_t seed) : seed_(seed), random_(seed * 7919), 
   limits_.batch_records = 1 + below(6);
   limits_.drain_records = 1 + below(4);
   limits_.cached_states = 1 + below(8);
-  const bool narrow = chance(200);
+  busy_ = static_cast<unsigned>(50 + below(250));
+  const bool narrow = chance(300);
   for (const std::string name : {"a", "b"}) {
     auto& n = nodes_.emplace_back();
     n.context = w_.make_node(name);
     const auto number = nodes_.size() - 1;
+    n.context->board = &boards_[number];
     n.context->make_consumer = [this, number](const source_config&) -> result<std::unique_ptr<kafka::consumer>> {
       return std::make_unique<member>(group_, number, *w_.log);
     };
     n.writer = w_.own(actors::spawn_redis_writer(*w_.system, {n.context, number}));
     for (const auto& [id, t] : w_.topo.tables) {
-      auto inbox = std::make_shared<table::change_inbox>(narrow ? 3000u : 1u << 20);
-      auto publisher = w_.own(actors::spawn_publisher(*w_.system, {n.context, t, {id, 1}, inbox, std::chrono::milliseconds{500 + below(4000)}}));
+      auto inbox = std::make_shared<table::change_inbox>(narrow ? 400 + below(1500) : 1u << 20);
+      auto publisher = w_.own(actors::spawn_publisher(
+          *w_.system, {n.context, t, {id, 1}, inbox, std::chrono::milliseconds{500 + below(4000)}}));
       n.tables.push_back({t, {id, 1}, inbox, publisher});
     }
     spawn_source(n);
@@ -190,7 +210,8 @@ simulation::simulation(std::uint64_t seed) : seed_(seed), random_(seed * 7919), 
   const auto follow = [&](std::size_t node, const std::string& name) {
     for (const auto& t : nodes_[node].tables)
       if (t.config.name == name) {
-        auto& s = subscribers_.emplace_back(std::make_unique<subscriber>(w_, t.publisher, t.config, subscribers_.size() + 1));
+        auto& s =
+            subscribers_.emplace_back(std::make_unique<subscriber>(w_, t.publisher, t.config, subscribers_.size() + 1));
         if (name == "now")
           s->truth = &history_;
         if (name == "events")
@@ -207,11 +228,13 @@ simulation::simulation(std::uint64_t seed) : seed_(seed), random_(seed * 7919), 
 }
 
 void simulation::spawn_source(simulated_node& n) {
-  n.source = w_.own(actors::spawn_source(*w_.system, {n.context, w_.topo.sources.at(source_name), n.tables, {n.writer}, limits_}));
+  n.source = w_.own(
+      actors::spawn_source(*w_.system, {n.context, w_.topo.sources.at(source_name), n.tables, {n.writer}, limits_}));
   n.source_dead = false;
 }
 
-// -- what happens -----------------------------------------------------------------------------------------------------------------------
+// -- what happens
+// -----------------------------------------------------------------------------------------------------------------------
 
 void simulation::append() {
   const auto p = some_partition();
@@ -252,21 +275,27 @@ void simulation::rebalance() {
   if (alive.empty())
     return;
   ++happened.rebalances;
-  std::map<member*, std::vector<partition_id>> offers;
+  std::vector<std::pair<member*, std::vector<partition_id>>> offers;
+  for (auto* m : alive)
+    offers.emplace_back(m, std::vector<partition_id>{});
   for (std::int32_t n = 0; n < w_.log->partitions(); ++n) {
     const partition_id p{n};
-    auto* to = alive[below(alive.size())];
+    const auto chosen = below(alive.size());
+    auto* to = alive[chosen];
     if (to->held.contains(p))
       continue; // it keeps it, or has to give it back first
     for (auto* m : std::vector<member*>(group_.members))
-      if (m->held.contains(p) && !m->revoking.contains(p) && m != to && (calm_ || !chance(250))) // else it goes on and does not know
+      if (m->held.contains(p) && !m->revoking.contains(p) && m != to &&
+          (calm_ || !chance(250))) // else it goes on and does not know
         m->revoke(p, chance(300));
     to->held.insert(p);
     assigned_[n] = to->node;
-    offers[to].push_back(p);
+    offers[chosen].second.push_back(p);
   }
   ++generation_;
   for (auto& [m, partitions] : offers) {
+    if (partitions.empty())
+      continue;
     trace("node {} gets {} partitions, generation {}", m->node, partitions.size(), generation_);
     w_.log->offer(m->index, partitions, generation_);
   }
@@ -274,7 +303,8 @@ void simulation::rebalance() {
 
 bool simulation::nobody_reads_some_partition() const {
   for (std::int32_t p = 0; p < w_.log->partitions(); ++p)
-    if (std::none_of(group_.members.begin(), group_.members.end(), [&](const member* m) { return m->held.contains(partition_id{p}); }))
+    if (std::none_of(group_.members.begin(), group_.members.end(),
+                     [&](const member* m) { return m->held.contains(partition_id{p}); }))
       return true;
   return false;
 }
@@ -305,8 +335,13 @@ void simulation::fault() {
   switch (below(17)) {
   case 0: s.inject(link, support::fault::drop_request, below(3), 1 + below(2)); break;
   case 1: s.inject(link, support::fault::drop_reply, below(3), 1 + below(3)); break;
-  case 2: s.inject(link, support::fault::answer_error, below(3), 1 + below(2), chance(500) ? ec::redis_cannot_write : ec::redis_script); break;
-  case 3: s.inject_read(chance(500) ? support::fault::answer_error : support::fault::drop_reply, below(4), 1 + below(2)); break;
+  case 2:
+    s.inject(link, support::fault::answer_error, below(3), 1 + below(2),
+             chance(500) ? ec::redis_cannot_write : ec::redis_script);
+    break;
+  case 3:
+    s.inject_read(chance(500) ? support::fault::answer_error : support::fault::drop_reply, below(4), 1 + below(2));
+    break;
   case 4:
     trace("link {} goes down", link);
     s.link_down(link);
@@ -367,7 +402,7 @@ void simulation::disturb_subscriber() {
 }
 
 void simulation::step() {
-  if (chance(100))
+  if (chance(busy_))
     append();
   if (chance(80))
     w_.pass(std::chrono::milliseconds{1 + below(200)});
@@ -399,7 +434,8 @@ void simulation::step() {
       blame(fmt::format("subscriber {} of {}: {}", i, subscriber_table_[i], subscribers_[i]->problem));
 }
 
-// -- the judge --------------------------------------------------------------------------------------------------------------------------
+// -- the judge
+// --------------------------------------------------------------------------------------------------------------------------
 
 // The last record by key, below an offset; removed ones are gone.
 simulation::fold_rows simulation::fold(std::int32_t p, offset below_this) const {
@@ -422,8 +458,8 @@ void simulation::check_partition(std::int32_t p) {
   for (const auto& [key, r] : fold(p, now_position))
     expected[key] = *r.value;
   if (const auto stored = w_.rows("now", p); stored != expected)
-    blame(fmt::format("table now, partition {}, position {}: {} is stored, the log says {}", p, now_position.value, json(stored).dump(),
-                      json(expected).dump()));
+    blame(fmt::format("table now, partition {}, position {}: {} is stored, the log says {}", p, now_position.value,
+                      json(stored).dump(), json(expected).dump()));
 
   const auto events_position = w_.position("events", p);
   std::vector<std::int64_t> stored, due;
@@ -433,8 +469,8 @@ void simulation::check_partition(std::int32_t p) {
     if (at < events_position.value)
       due.push_back(at);
   if (stored != due)
-    blame(fmt::format("log events, partition {}, position {}: {} is stored, the log says {}", p, events_position.value, json(stored).dump(),
-                      json(due).dump()));
+    blame(fmt::format("log events, partition {}, position {}: {} is stored, the log says {}", p, events_position.value,
+                      json(stored).dump(), json(due).dump()));
 
   const auto sums_position = w_.position("sums", p);
   std::map<std::string, json> sums, stored_sums;
@@ -449,10 +485,11 @@ void simulation::check_partition(std::int32_t p) {
          {"newest", v["s"]}};
   }
   for (const auto& [key, state] : w_.rows("sums", p))
-    stored_sums[key] = json::parse(*table::visible_row(w_.table("sums"), table::part{partition_id{p}, {}, std::make_shared<const std::string>(state)}));
+    stored_sums[key] = json::parse(*table::visible_row(
+        w_.table("sums"), table::part{partition_id{p}, {}, std::make_shared<const std::string>(state)}));
   if (stored_sums != sums)
-    blame(fmt::format("table sums, partition {}, position {}: {} is stored, the log says {}", p, sums_position.value, json(stored_sums).dump(),
-                      json(sums).dump()));
+    blame(fmt::format("table sums, partition {}, position {}: {} is stored, the log says {}", p, sums_position.value,
+                      json(stored_sums).dump(), json(sums).dump()));
 
   const auto lowest = std::min({now_position, events_position, sums_position, w_.position("brief", p)});
   std::set<std::int64_t> delivered;
@@ -463,7 +500,8 @@ void simulation::check_partition(std::int32_t p) {
   }
   for (const auto at : dead_[p])
     if (at < lowest.value && !delivered.contains(at))
-      blame(fmt::format("partition {} stands at {}, but record {} is not in the dead letter topic", p, lowest.value, at));
+      blame(
+          fmt::format("partition {} stands at {}, but record {} is not in the dead letter topic", p, lowest.value, at));
 }
 
 void simulation::check_stored() {
@@ -508,6 +546,23 @@ std::map<std::string, json> simulation::visible_sums() const {
   return out;
 }
 
+std::string simulation::where_it_stands() {
+  std::string out;
+  for (std::int32_t p = 0; p < w_.log->partitions(); ++p) {
+    out += fmt::format("partition {} ends at {}:", p, w_.log->end(partition_id{p}).value);
+    for (const auto& [id, t] : w_.topo.tables)
+      out += fmt::format(" {} {}", id, w_.position(id, p).value);
+    for (const auto* m : group_.members)
+      out += fmt::format("; consumer {} of node {}{}{}", m->index, m->node,
+                         m->held.contains(partition_id{p}) ? " holds it" : "",
+                         m->revoking.contains(partition_id{p}) ? ", to be given back" : "");
+    out += ". ";
+  }
+  for (auto& board : boards_)
+    out += json(board.waits()).dump() + " ";
+  return out;
+}
+
 void simulation::settle() {
   calm_ = true;
   trace("no more faults");
@@ -547,7 +602,7 @@ void simulation::settle() {
   };
   tail(); // so that gaps before the end, as compaction leaves them, do not hide it
   if (!w_.until(caught_up, 200s))
-    return blame("the log is not read to its end: " + json(w_.board.waits()).dump());
+    return blame("the log is not read to its end: " + where_it_stands());
   w_.advance(20s, 250ms); // rows of `brief` end
   tail();
   if (!w_.until(caught_up, 60s))
@@ -622,8 +677,11 @@ totals run(std::uint64_t runs, std::uint64_t first = 1) {
     if (s.problem.empty())
       s.settle();
     ++all.runs;
-    if (!s.problem.empty() && all.failed++ == 0)
-      all.first = named(seed) + ": " + s.problem;
+    if (!s.problem.empty()) {
+      std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed), s.problem.c_str());
+      if (all.failed++ == 0)
+        all.first = named(seed) + ": " + s.problem;
+    }
     const auto& h = s.happened;
     all.rollbacks += h.rollbacks;
     all.kills += h.kills;
@@ -639,10 +697,12 @@ totals run(std::uint64_t runs, std::uint64_t first = 1) {
     all.store.claims += h.store.claims;
     all.store.refused_claims += h.store.refused_claims;
   }
-  std::printf("%zu runs: %zu transactions applied, %zu mismatched, %zu fenced, %zu claims, %zu refused; %zu failovers, %zu kills, %zu rebalances; %zu "
+  std::printf("%zu runs: %zu transactions applied, %zu mismatched, %zu fenced, %zu claims, %zu refused; %zu failovers, "
+              "%zu kills, %zu rebalances; %zu "
               "frames, %zu resets, %zu recoveries, %zu unrecoverable; %zu checks; %zu failed\n",
-              all.runs, all.store.applied, all.store.mismatch, all.store.fenced, all.store.claims, all.store.refused_claims, all.rollbacks, all.kills,
-              all.rebalances, all.frames, all.resets, all.recoveries, all.unrecoverable, all.checks, all.failed);
+              all.runs, all.store.applied, all.store.mismatch, all.store.fenced, all.store.claims,
+              all.store.refused_claims, all.rollbacks, all.kills, all.rebalances, all.frames, all.resets,
+              all.recoveries, all.unrecoverable, all.checks, all.failed);
   return all;
 }
 
@@ -652,7 +712,7 @@ TEST(simulation, store_and_subscribers_end_with_the_fold_of_the_log_whatever_fai
   if (std::getenv("WEIR_SEED") || std::getenv("WEIR_RUNS"))
     return;
   // The faults have met the guards.
-  EXPECT_GT(all.store.mismatch, all.runs / 4);
+  EXPECT_GT(all.store.mismatch, all.runs / 30);
   EXPECT_GT(all.store.fenced, all.runs / 4);
   EXPECT_GT(all.store.refused_claims, 0u);
   EXPECT_GT(all.rollbacks, all.runs / 4);

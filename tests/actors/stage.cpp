@@ -41,7 +41,10 @@ table_config aggregate(std::string name, std::string key_pointer) {
   auto t = latest(std::move(name));
   t.kind = table_kind::aggregate;
   t.key = std::move(key_pointer);
-  t.fields = {{"n", function::count, ""}, {"total", function::sum, "/v"}, {"top", function::max, "/v"}, {"newest", function::last, "/s"}};
+  t.fields = {{"n", function::count, ""},
+              {"total", function::sum, "/v"},
+              {"top", function::max, "/v"},
+              {"newest", function::last, "/s"}};
   return t;
 }
 
@@ -51,7 +54,8 @@ table_config log_table(std::string name) {
   return t;
 }
 
-// -- world ----------------------------------------------------------------------------------------------------------------------------
+// -- world
+// ----------------------------------------------------------------------------------------------------------------------------
 
 world::world(world_options options) {
   seed_random_devices(options.seed);
@@ -140,7 +144,9 @@ std::shared_ptr<node_context> world::make_node(const std::string& incarnation) {
   node->incarnation = incarnation;
   node->store = store.get();
   node->producer = &producer;
-  node->make_consumer = [l = log](const source_config&) -> result<std::unique_ptr<kafka::consumer>> { return l->make_consumer(); };
+  node->make_consumer = [l = log](const source_config&) -> result<std::unique_ptr<kafka::consumer>> {
+    return l->make_consumer();
+  };
   node->wall_ms = [this] { return wall_ms(); };
   node->beside = [](std::function<void()> work) { work(); };
   node->metrics = &metrics[incarnation];
@@ -180,17 +186,21 @@ offset world::position(const std::string& name, std::int32_t p) {
 std::map<std::string, std::string> world::rows(const table_config& t, const partition_key& k) {
   std::map<std::string, std::string> out;
   for (std::uint32_t b = 0; b < redis::table_buckets(t.expected_rows); ++b)
-    for (auto& row : ask<std::vector<redis::stored_row>>(*this, [&](auto done) { store->load_bucket(k, {t.name, 1}, b, done); }))
+    for (auto& row :
+         ask<std::vector<redis::stored_row>>(*this, [&](auto done) { store->load_bucket(k, {t.name, 1}, b, done); }))
       out[row.key] = row.value;
   return out;
 }
 
-std::map<std::string, std::string> world::rows(const std::string& name, std::int32_t p) { return rows(table(name), key(p)); }
+std::map<std::string, std::string> world::rows(const std::string& name, std::int32_t p) {
+  return rows(table(name), key(p));
+}
 
 std::vector<log_entry> world::entries(const std::string& name, std::int32_t p) {
   std::vector<log_entry> out;
   for (auto& packed : ask<std::vector<redis::stored_batch>>(*this, [&](auto done) {
-         store->load_log(key(p), {name, 1}, {}, version{std::numeric_limits<std::int64_t>::max()}, 1'000'000, false, done);
+         store->load_log(key(p), {name, 1}, {}, version{std::numeric_limits<std::int64_t>::max()}, 1'000'000, false,
+                         done);
        }))
     out.insert(out.end(), packed.entries.begin(), packed.entries.end());
   return out;
@@ -200,30 +210,35 @@ offset world::put(std::string k, const std::string& value, std::int32_t p, std::
   return log->append(partition_id{p}, std::move(k), value, time_ms);
 }
 
-offset world::put(std::string k, const std::string& value, std::int32_t p) { return put(std::move(k), value, p, wall_ms()); }
+offset world::put(std::string k, const std::string& value, std::int32_t p) {
+  return put(std::move(k), value, p, wall_ms());
+}
 
-// -- stand-ins ------------------------------------------------------------------------------------------------------------------------
+// -- stand-ins
+// ------------------------------------------------------------------------------------------------------------------------
 
 table_end make_table_end(world& w) {
   table_end out;
-  out.publisher = w.own(w.system->spawn([woken = out.woken](publisher_actor::pointer) -> publisher_actor::behavior_type {
-    return {
-      [woken](const inbox_ready&) { ++*woken; },
-      [](const table_partitions&) {},
-      [](const view_subscribe&) {},
-      [](const view_unsubscribe&) {},
-      [](const view_catch_up&) {},
-      [](const view_query&) {},
-      [](const part_loaded&) {},
-      [](caf::tick_atom) {},
-      [](const stop_work&) {},
-    };
-  }));
+  out.publisher =
+      w.own(w.system->spawn([woken = out.woken](publisher_actor::pointer) -> publisher_actor::behavior_type {
+        return {
+            [woken](const inbox_ready&) { ++*woken; },
+            [](const table_partitions&) {},
+            [](const view_subscribe&) {},
+            [](const view_unsubscribe&) {},
+            [](const view_catch_up&) {},
+            [](const view_query&) {},
+            [](const part_loaded&) {},
+            [](caf::tick_atom) {},
+            [](const stop_work&) {},
+        };
+      }));
   return out;
 }
 
 lone_partition::lone_partition(world& world_, options o)
-    : w(world_), node(w.make_node(o.incarnation)), number(o.partition), generation(o.generation), limits(o.limits), ends(std::move(o.ends)) {
+    : w(world_), node(w.make_node(o.incarnation)), number(o.partition), generation(o.generation), limits(o.limits),
+      ends(std::move(o.ends)) {
   for (const auto& [name, t] : node->topo.tables)
     if (t.from == source_name && !ends.contains(name))
       ends[name] = make_table_end(w);
@@ -233,18 +248,18 @@ lone_partition::lone_partition(world& world_, options o)
   at->consumer->start({[](auto, auto) {}, [](auto, auto) {}, [](auto, auto) {}});
   owner = w.own(w.system->spawn([s = at](source_actor::pointer) -> source_actor::behavior_type {
     return {
-      [](const partitions_assigned&) {},
-      [](const partitions_revoked&) {},
-      [](const kafka_trouble&) {},
-      [s](const start_resolved& m) {
-        s->starts.push_back(m);
-        if (m.at && s->assign && m.life == s->life)
-          s->hand(m.partition, *m.at);
-      },
-      [](const topic_described&) {},
-      [](const identity_stored&) {},
-      [](caf::tick_atom) {},
-      [](const stop_work&) {},
+        [](const partitions_assigned&) {},
+        [](const partitions_revoked&) {},
+        [](const kafka_trouble&) {},
+        [s](const start_resolved& m) {
+          s->starts.push_back(m);
+          if (m.at && s->assign && m.life == s->life)
+            s->hand(m.partition, *m.at);
+        },
+        [](const topic_described&) {},
+        [](const identity_stored&) {},
+        [](caf::tick_atom) {},
+        [](const stop_work&) {},
     };
   }));
   respawn();
@@ -255,8 +270,9 @@ void lone_partition::respawn() {
   std::vector<source_table> tables;
   for (const auto& [name, end] : ends)
     tables.push_back({node->topo.tables.at(name), {name, 1}, end.inbox, end.publisher});
-  at->actor = w.own(spawn_partition(*w.system, {node, node->topo.sources.at(source_name), tables, partition_id{number}, w.log->partitions(),
-                                                generation, ++at->life, writer, owner, at->consumer, progress, position, limits}));
+  at->actor = w.own(spawn_partition(*w.system, {node, node->topo.sources.at(source_name), tables, partition_id{number},
+                                                w.log->partitions(), generation, ++at->life, writer, owner,
+                                                at->consumer, progress, position, limits}));
   caf::actor_cast<caf::strong_actor_ptr>(at->actor)->get()->attach_functor([g = gone] { *g = true; });
 }
 
@@ -269,17 +285,18 @@ void lone_partition::retire(bool lost) { caf::anon_send(at->actor, actors::retir
 
 partition_status lone_partition::status() const { return w.board.sources()[source_name].partitions[number]; }
 
-// -- subscriber -----------------------------------------------------------------------------------------------------------------------
+// -- subscriber
+// -----------------------------------------------------------------------------------------------------------------------
 
 subscriber::subscriber(world& w, publisher_actor publisher, table_config table, std::uint64_t id)
     : w_(w), publisher_(std::move(publisher)), table_(std::move(table)), id_(id) {
   self_ = w.own(w.system->spawn([this](session_actor::pointer self) -> session_actor::behavior_type {
     return {
-      [this](const subscribe_answered& m) { on_subscribed(m); },
-      [this](const fan_out_arrived& m) { on_fan_out(m); },
-      [this](const catch_up_arrived& m) { on_caught_up(m); },
-      [this](const table_reset&) { on_reset(); },
-      [self](const stop_work&) { self->quit(); },
+        [this](const subscribe_answered& m) { on_subscribed(m); },
+        [this](const fan_out_arrived& m) { on_fan_out(m); },
+        [this](const catch_up_arrived& m) { on_caught_up(m); },
+        [this](const table_reset&) { on_reset(); },
+        [self](const stop_work&) { self->quit(); },
     };
   }));
 }
@@ -449,7 +466,8 @@ void subscriber::take(const json& p) {
       const auto& all = (*expected)[partition];
       const auto next = all.upper_bound(known->second);
       if (next == all.end() || *next != at)
-        blame("entry " + std::to_string(at) + " of partition " + std::to_string(partition) + " came after " + std::to_string(known->second));
+        blame("entry " + std::to_string(at) + " of partition " + std::to_string(partition) + " came after " +
+              std::to_string(known->second));
     }
     newest_[partition] = at;
     seen[partition].push_back(at);

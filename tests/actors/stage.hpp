@@ -1,5 +1,5 @@
-// Where actors are tested: CAF's test scheduler (one thread, virtual time), a store and a log in memory, and stand-ins for the actors around the
-// one under test. Nothing here waits: the test moves the clock.
+// Where actors are tested: CAF's test scheduler (one thread, virtual time), a store and a log in memory, and stand-ins
+// for the actors around the one under test. Nothing here waits: the test moves the clock.
 #pragma once
 
 #include "actors/context.hpp"
@@ -34,7 +34,8 @@ inline const std::string topology_name = "plant";
 inline const std::string source_name = "readings";
 
 table_config latest(std::string name);
-table_config aggregate(std::string name, std::string key_pointer = {}); // n: count, total: sum /v, top: max /v, newest: last /s
+table_config aggregate(std::string name,
+                       std::string key_pointer = {}); // n: count, total: sum /v, top: max /v, newest: last /s
 table_config log_table(std::string name);
 
 struct world_options {
@@ -112,7 +113,8 @@ struct table_end {
 };
 table_end make_table_end(world& w);
 
-// A writer for link 0 and one partition actor without a source actor: the stand-in answers a known start with a queue, as long as `assign` is set.
+// A writer for link 0 and one partition actor without a source actor: the stand-in answers a known start with a queue,
+// as long as `assign` is set.
 struct lone_partition {
   struct options {
     std::string incarnation = "a";
@@ -157,24 +159,28 @@ struct lone_partition {
   std::shared_ptr<shared> at = std::make_shared<shared>();
 };
 
-// A session with one subscription, following the client protocol's rules. Checks on the way what must never happen; `problem` says the first.
+// A session with one subscription, following the client protocol's rules. Checks on the way what must never happen;
+// `problem` says the first.
 class subscriber {
 public:
   subscriber(world& w, actors::publisher_actor publisher, table_config table, std::uint64_t id);
 
-  void subscribe();   // from its position if it has one, else anew
-  void leave();       // unsubscribes; keeps its position
-  void forget();      // and loses it
-  void query();       // asks again where it was answered with a temporary error
+  void subscribe();                        // from its position if it has one, else anew
+  void leave();                            // unsubscribes; keeps its position
+  void forget();                           // and loses it
+  void query();                            // asks again where it was answered with a temporary error
   void skip_next_frame() { skip_ = true; } // as a socket that is busy
 
-  // By key: the log's sequence numbers in order, 0: a removal; only for keys that live in one partition. For checking that nothing is taken back.
+  // By key: the log's sequence numbers in order, 0: a removal; only for keys that live in one partition. For checking
+  // that nothing is taken back.
   std::map<std::string, std::vector<std::uint64_t>>* truth = nullptr;
 
-  std::map<std::string, std::string> rows; // as shown
-  std::map<std::int32_t, std::vector<std::int64_t>> seen; // log: offsets by partition, repeats left out
+  std::map<std::string, std::string> rows;                            // as shown
+  std::map<std::int32_t, std::vector<std::int64_t>> seen;             // log: offsets by partition, repeats left out
   std::map<std::int32_t, std::set<std::int64_t>>* expected = nullptr; // log: offsets that there are
-  const std::map<std::int32_t, std::int64_t>& newest() const { return newest_; } // log: by partition, as far as known without a hole
+  const std::map<std::int32_t, std::int64_t>& newest() const {
+    return newest_;
+  } // log: by partition, as far as known without a hole
   bool live = false, asking = false;
   std::size_t resets = 0, recoveries = 0, unrecoverable = 0, refusals = 0, frames = 0, replies = 0;
   version position;

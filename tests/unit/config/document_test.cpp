@@ -103,7 +103,8 @@ TEST(document, two_members_of_one_name_are_refused_everywhere) {
 
 TEST(document, of_two_members_of_one_name_the_first_counts) {
   const auto result = load(R"({"topology": "x", "topology": "a b", "http": {}, "http": {"lissten": 1}})");
-  EXPECT_EQ(result.problems.size(), 2u) << joined(result.problems); // the repetitions themselves, nothing of what is in them
+  EXPECT_EQ(result.problems.size(), 2u) << joined(
+      result.problems); // the repetitions themselves, nothing of what is in them
   EXPECT_EQ(result.value.name, "x");
 }
 
