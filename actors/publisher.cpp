@@ -56,7 +56,7 @@ struct publisher_state {
   std::shared_ptr<const std::string> table_name;
   std::vector<partition_key> partitions;   // empty: not known yet
   std::unique_ptr<table::channel> channel; // null: nobody wants the table
-  std::uint64_t life = 0;                  // of the channel
+  std::uint64_t life = 0;                  // of the channel, or since the inbox overflowed
   std::set<partition_key> loading;
   std::int64_t load_again_ms = 0; // after a failed load; 0: at once
   backoff retry{100ms, 5s};
@@ -131,6 +131,10 @@ struct publisher_state {
       return;
     }
     take(); // what was put before the load came belongs before it
+    if (m.load != life) {
+      load();
+      return round();
+    }
     std::vector<table::partition_load> loads;
     loads.push_back(*m.part);
     channel->load(std::move(loads), config.node->wall_ms());

@@ -110,7 +110,7 @@ public:
 
   void submit(transaction_ptr tx, callback<tx_result> done) override {
     auto life = connection_->present();
-    auto command = encode(*tx, life.run_id, change_log_bytes_);
+    auto command = encode(*tx, change_log_bytes_);
     if (!command)
       return connection_->post([done = std::move(done), e = std::move(command.error())] { done(tl::unexpected(e)); });
     connection_->send(

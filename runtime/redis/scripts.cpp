@@ -11,9 +11,8 @@ namespace {
 // MISCONF) it refuses at the first write, never later. Numbers are written with %.0f: tostring() and .. lose the last
 // digits of a version.
 //
-// ARGV: 1 epoch, 2 id, 3 follows, 4 hint, 5 versions reserved, 6 new stream epoch or "", 7 mark or "", 8 run id of the
-// server, 9 positions, 10 tables, 11 half of the change log's bound; then position moves (field, expected, next); then
-// by table a block of 17:
+// ARGV: 1 epoch, 2 id, 3 follows, 4 hint, 5 versions reserved, 6 new stream epoch or "", 7 mark or "", 8 positions,
+// 9 tables, 10 half of the change log's bound; then position moves (field, expected, next); then by table a block of 17:
 //   +0 table, +1 expiry key, +2 change log key, +3 log key (places in KEYS, 0: none), +4 log records, +5 oldest time,
 //   +6 newest time, +7 first offset, +8 last offset, +9 packed lines, +10 trim below or "", +11 records trimmed, +12
 //   expire up to or "", +13 packed keys, +14 buckets, +15 expiry index pairs, +16 rows to expire
@@ -29,9 +28,9 @@ if h[1] ~= A[1] then return {'fenced', stored, stored, stream, '', ''} end
 if h[2] == A[2] then return {'already', stored, stored, stream, h[5] or '', h[6] or ''} end
 if (h[2] or '0.0') ~= A[3] then return {'mismatch', stored, stored, stream, '', ''} end
 
-local set, at = {}, 12
+local set, at = {}, 11
 local function put(field, value) set[#set + 1] = field; set[#set + 1] = value end
-for _ = 1, tonumber(A[9]) do
+for _ = 1, tonumber(A[8]) do
   if (redis.call('HGET', head, A[at]) or '-1') ~= A[at + 1] then return {'mismatch', stored, stored, stream, '', ''} end
   put(A[at], A[at + 2])
   at = at + 3
@@ -52,7 +51,7 @@ local function fits(place, wanted)
   return is
 end
 local starts, indexed = {}, {}
-local tables = tonumber(A[10])
+local tables = tonumber(A[9])
 for i = 1, tables do
   starts[i] = at
   local x, c, l = tonumber(A[at + 1]), tonumber(A[at + 2]), tonumber(A[at + 3])
@@ -154,7 +153,7 @@ for i = 1, tables do
     redis.call('XADD', c, lasts .. '-0', 'p', was, 'k', packed)
     local bytes, mark = string.match(redis.call('HGET', head, 'c:' .. name) or '', '^(%d+) (%d+)$')
     bytes = tonumber(bytes or '0') + #packed + 64
-    if bytes > tonumber(A[11]) then
+    if bytes > tonumber(A[10]) then
       redis.call('XTRIM', c, 'MINID', (mark or '0') .. '-0')
       bytes, mark = #packed + 64, lasts
     end
@@ -165,7 +164,7 @@ end
 if A[6] ~= '' then stream = A[6]; put('stream', stream) end
 if A[7] ~= '' then put('mark', A[7]) end
 local prevs, kepts = table.concat(prev, ' '), table.concat(kept, ',')
-put('run_id', A[8]); put('prev', prevs); put('kept', kepts)
+put('prev', prevs); put('kept', kepts)
 put('last', lasts); put('batch', A[2])
 each('HSET', head, 1, #set, set)
 return {'applied', firsts, lasts, stream, prevs, kepts}
@@ -199,8 +198,8 @@ local moved = not fresh and (h[6] or '') ~= '' and ARGV[5] ~= '' and h[6] ~= ARG
 local changed = moved and h[2] ~= ARGV[1]
 local set = {'epoch', num(math.max(epoch + 1, us)), 'owner', ARGV[1], 'gen', ARGV[2],
              'last', num(math.max(last, us, hint))}
--- An owner that claims again knows what it lost; until its next transaction says so, the old run id stays for the next
--- owner to see.
+-- An owner that claims again knows what it lost; the old run id stays for the next owner to see. Transactions do not
+-- store it: one that an earlier owner still had on its way may be applied on top of a state that went back.
 if not moved or changed then set[#set + 1] = 'run_id'; set[#set + 1] = ARGV[5] end
 if fresh or changed then
   local old = tonumber(string.match(h[5] or '', '^(%d+)-') or '0')

@@ -42,8 +42,8 @@ struct partition_state {
   std::map<std::string, table_state> tables;
   std::optional<record_mark> mark;
   std::string run_id; // of the Redis server that answered
-  // Claims only: another server process answered than the last claim or transaction met, and the claimer is another
-  // incarnation than the stored owner, so nobody can know what was lost. The claim has renewed `stream` already.
+  // Claims only: another server process answered than the claims before, and the claimer is another one than the stored
+  // owner, so nobody can know what was lost. The claim has renewed `stream` already.
   bool server_changed = false;
 };
 

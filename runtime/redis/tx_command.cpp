@@ -82,7 +82,7 @@ bool power_of_two(std::uint32_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
 } // namespace
 
-result<command_writer::bytes> encode(const transaction& tx, std::string_view run_id, std::size_t change_log_bytes) {
+result<command_writer::bytes> encode(const transaction& tx, std::size_t change_log_bytes) {
   std::vector<plan> plans(tx.tables.size());
   std::vector<std::string> keys{layout::head_key(tx.partition)};
   const auto need = [&](std::string key) {
@@ -142,7 +142,7 @@ result<command_writer::bytes> encode(const transaction& tx, std::string_view run
     out.arg(key);
   out.arg(tx.id.epoch.value).arg(to_string(tx.id)).arg(to_string(tx.follows)).arg(tx.hint.value).arg(reserved);
   out.arg(tx.renew_epoch ? std::string_view(tx.renew_epoch->value) : std::string_view{});
-  out.arg(tx.mark ? layout::mark_text(*tx.mark) : std::string{}).arg(run_id);
+  out.arg(tx.mark ? layout::mark_text(*tx.mark) : std::string{});
   out.arg(static_cast<std::uint64_t>(tx.positions.size())).arg(static_cast<std::uint64_t>(tx.tables.size()));
   out.arg(static_cast<std::uint64_t>(change_log_bytes / 2));
   for (const auto& move : tx.positions)

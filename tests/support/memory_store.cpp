@@ -31,7 +31,7 @@ struct partition_data {
   bool exists = false;
   partition_state head;
   std::int32_t generation = -1;
-  std::string run_id; // stored by the last claim or transaction
+  std::string run_id; // stored by claims
   std::vector<version> previous;
   std::vector<std::vector<std::uint32_t>> kept;
   std::map<std::string, table_data> tables;
@@ -329,7 +329,6 @@ struct memory_store::impl {
       p.head.stream = *tx.renew_epoch;
     if (tx.mark)
       p.head.mark = tx.mark;
-    p.run_id = run_id;
     p.previous = out.previous;
     p.kept = out.kept;
     p.head.last = version{last};

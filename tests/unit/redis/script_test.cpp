@@ -125,7 +125,11 @@ TEST_F(script, a_claim_by_another_owner_on_another_server_renews_the_stream) {
   EXPECT_FALSE(same->server_changed) << "the owner itself knows what it lost";
   EXPECT_EQ(same->stream, first_head.stream);
   EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another")
-      << "and until it wrote, the next owner must see it too";
+      << "and the next owner must see it too";
+  owner writer(p, *same);
+  EXPECT_EQ(c().submit(writer.next())->status, tx_status::applied);
+  EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another")
+      << "whoever writes: an earlier owner's transaction may be applied on top of a state that went back";
   auto other = c().claim(p, "b");
   ASSERT_TRUE(other);
   EXPECT_TRUE(other->server_changed);
