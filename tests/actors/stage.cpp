@@ -289,17 +289,25 @@ partition_status lone_partition::status() const { return w.board.sources()[sourc
 // -----------------------------------------------------------------------------------------------------------------------
 
 subscriber::subscriber(world& w, publisher_actor publisher, table_config table, std::uint64_t id)
-    : w_(w), publisher_(std::move(publisher)), table_(std::move(table)), id_(id) {
-  self_ = w.own(w.system->spawn([this](session_actor::pointer self) -> session_actor::behavior_type {
+    : publisher_(std::move(publisher)), table_(std::move(table)), id_(id) {
+  self_ = w.own(w.system->spawn([at = here_](session_actor::pointer self) -> session_actor::behavior_type {
+    const auto pass_on = [at](auto handler) {
+      return [at, handler](const auto& m) {
+        if (*at)
+          ((*at)->*handler)(m);
+      };
+    };
     return {
-        [this](const subscribe_answered& m) { on_subscribed(m); },
-        [this](const fan_out_arrived& m) { on_fan_out(m); },
-        [this](const catch_up_arrived& m) { on_caught_up(m); },
-        [this](const table_reset&) { on_reset(); },
-        [self](const stop_work&) { self->quit(); },
+      [f = pass_on(&subscriber::on_subscribed)](const subscribe_answered& m) { f(m); },
+      [f = pass_on(&subscriber::on_fan_out)](const fan_out_arrived& m) { f(m); },
+      [f = pass_on(&subscriber::on_caught_up)](const catch_up_arrived& m) { f(m); },
+      [f = pass_on(&subscriber::on_reset)](const table_reset& m) { f(m); },
+      [self](const stop_work&) { self->quit(); },
     };
   }));
 }
+
+subscriber::~subscriber() { *here_ = nullptr; }
 
 void subscriber::request(const table::subscribe_request& r) {
   asking = true;
@@ -431,7 +439,7 @@ void subscriber::on_caught_up(const catch_up_arrived& m) {
   }
 }
 
-void subscriber::on_reset() {
+void subscriber::on_reset(const table_reset&) {
   if (!live)
     return;
   ++resets;

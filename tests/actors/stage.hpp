@@ -164,6 +164,9 @@ struct lone_partition {
 class subscriber {
 public:
   subscriber(world& w, actors::publisher_actor publisher, table_config table, std::uint64_t id);
+  ~subscriber();
+  subscriber(const subscriber&) = delete;
+  subscriber& operator=(const subscriber&) = delete;
 
   void subscribe();                        // from its position if it has one, else anew
   void leave();                            // unsubscribes; keeps its position
@@ -193,7 +196,7 @@ private:
   void on_subscribed(const actors::subscribe_answered& m);
   void on_fan_out(const actors::fan_out_arrived& m);
   void on_caught_up(const actors::catch_up_arrived& m);
-  void on_reset();
+  void on_reset(const actors::table_reset& m);
   void take_frame(const http::frame& f);
   void take(const json& publication);
   void start_over();
@@ -202,7 +205,7 @@ private:
       problem = what;
   }
 
-  world& w_;
+  std::shared_ptr<subscriber*> here_ = std::make_shared<subscriber*>(this); // null once this is gone; its actor lives longer
   actors::publisher_actor publisher_;
   table_config table_;
   session_id id_;
