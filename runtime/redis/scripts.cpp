@@ -12,7 +12,8 @@ namespace {
 // digits of a version.
 //
 // ARGV: 1 epoch, 2 id, 3 follows, 4 hint, 5 versions reserved, 6 new stream epoch or "", 7 mark or "", 8 positions,
-// 9 tables, 10 half of the change log's bound; then position moves (field, expected, next); then by table a block of 17:
+// 9 tables, 10 half of the change log's bound; then position moves (field, expected, next); then by table a block of
+// 17:
 //   +0 table, +1 expiry key, +2 change log key, +3 log key (places in KEYS, 0: none), +4 log records, +5 oldest time,
 //   +6 newest time, +7 first offset, +8 last offset, +9 packed lines, +10 trim below or "", +11 records trimmed, +12
 //   expire up to or "", +13 packed keys, +14 buckets, +15 expiry index pairs, +16 rows to expire

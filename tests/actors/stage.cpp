@@ -298,11 +298,11 @@ subscriber::subscriber(world& w, publisher_actor publisher, table_config table, 
       };
     };
     return {
-      [f = pass_on(&subscriber::on_subscribed)](const subscribe_answered& m) { f(m); },
-      [f = pass_on(&subscriber::on_fan_out)](const fan_out_arrived& m) { f(m); },
-      [f = pass_on(&subscriber::on_caught_up)](const catch_up_arrived& m) { f(m); },
-      [f = pass_on(&subscriber::on_reset)](const table_reset& m) { f(m); },
-      [self](const stop_work&) { self->quit(); },
+        [f = pass_on(&subscriber::on_subscribed)](const subscribe_answered& m) { f(m); },
+        [f = pass_on(&subscriber::on_fan_out)](const fan_out_arrived& m) { f(m); },
+        [f = pass_on(&subscriber::on_caught_up)](const catch_up_arrived& m) { f(m); },
+        [f = pass_on(&subscriber::on_reset)](const table_reset& m) { f(m); },
+        [self](const stop_work&) { self->quit(); },
     };
   }));
 }

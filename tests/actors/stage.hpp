@@ -205,7 +205,8 @@ private:
       problem = what;
   }
 
-  std::shared_ptr<subscriber*> here_ = std::make_shared<subscriber*>(this); // null once this is gone; its actor lives longer
+  std::shared_ptr<subscriber*> here_ =
+      std::make_shared<subscriber*>(this); // null once this is gone; its actor lives longer
   actors::publisher_actor publisher_;
   table_config table_;
   session_id id_;

@@ -124,8 +124,7 @@ TEST_F(script, a_claim_by_another_owner_on_another_server_renews_the_stream) {
   ASSERT_TRUE(same);
   EXPECT_FALSE(same->server_changed) << "the owner itself knows what it lost";
   EXPECT_EQ(same->stream, first_head.stream);
-  EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another")
-      << "and the next owner must see it too";
+  EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another") << "and the next owner must see it too";
   owner writer(p, *same);
   EXPECT_EQ(c().submit(writer.next())->status, tx_status::applied);
   EXPECT_EQ(redis().command({"HGET", key(), "run_id"}), "another")
