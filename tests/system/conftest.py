@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 
 import pytest
 
@@ -14,7 +15,13 @@ from harness.redis_server import RedisServer
 from harness.sdk import SdkClient
 
 
+def _end(*_) -> None:
+    raise KeyboardInterrupt
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
+    # Told to end, as by Ctrl-C: the fixtures end what was started.
+    signal.signal(signal.SIGTERM, _end)
     if not session.config.option.collectonly and not BINARY.exists():
         raise pytest.UsageError(f"there is no {BINARY}: scripts/build makes it")
 
