@@ -35,7 +35,7 @@ TEST_F(embedded_producer, equal_keys_meet_in_one_partition) {
 
 TEST_F(embedded_producer, a_message_that_no_broker_takes_fails_by_its_deadline) {
   producer_options options;
-  options.delivery_deadline = 300ms;
+  options.delivery_deadline = 3s; // the first delivery of a producer may take more than one
   auto made = make_producer(at(broker->bootstrap()), options);
   ASSERT_TRUE(made);
   ASSERT_EQ(send_all(**made, {plain("t", 0, "k", "v")}), 0);
