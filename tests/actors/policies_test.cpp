@@ -1,4 +1,5 @@
-// The plain classes that the actors judge by: the chain of transactions, where reading starts, what the stored state belongs to.
+// The plain classes that the actors judge by: the chain of transactions, where reading starts, what the stored state
+// belongs to.
 #include "runtime/redis/chain.hpp"
 #include "runtime/redis/identity.hpp"
 #include "runtime/redis/start_position.hpp"
@@ -152,15 +153,18 @@ TEST(epoch_after, orders_behind_the_stored_one_even_within_a_microsecond) {
   EXPECT_EQ(epoch_after(head, "x").value, "0000000000000006-x");
 }
 
-// -- where reading starts -------------------------------------------------------------------------------------------------
+// -- where reading starts
+// -------------------------------------------------------------------------------------------------
 
 kafka::partition_range range(std::int64_t low, std::int64_t high, std::optional<offset> committed = {}) {
   return {offset{low}, offset{high}, committed};
 }
 
 TEST(start_position, a_table_without_a_position_begins_where_the_source_says) {
-  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::earliest, false, false).positions, std::vector<offset>{offset{3}});
-  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::latest, false, false).positions, std::vector<offset>{offset{9}});
+  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::earliest, false, false).positions,
+            std::vector<offset>{offset{3}});
+  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::latest, false, false).positions,
+            std::vector<offset>{offset{9}});
 }
 
 TEST(start_position, a_stored_position_is_kept_whatever_the_source_says) {
@@ -181,7 +185,8 @@ TEST(start_position, a_commit_of_the_group_without_state_means_loss_and_a_start_
   ASSERT_EQ(d.warnings.size(), 1u);
   EXPECT_NE(d.warnings[0].find("7"), std::string::npos);
   // Where nothing is committed on purpose, or the partition has state of other tables, a commit means nothing.
-  EXPECT_EQ(decide_start({no_position}, range(3, 9, offset{7}), start_at::latest, false, false).positions, std::vector<offset>{offset{9}});
+  EXPECT_EQ(decide_start({no_position}, range(3, 9, offset{7}), start_at::latest, false, false).positions,
+            std::vector<offset>{offset{9}});
 }
 
 TEST(start_position, a_position_outside_of_the_log_is_a_problem_that_says_what_to_do) {
@@ -201,7 +206,8 @@ TEST(start_position, the_embedded_broker_may_forget) {
   }
 }
 
-// -- what the state belongs to --------------------------------------------------------------------------------------------
+// -- what the state belongs to
+// --------------------------------------------------------------------------------------------
 
 const source_identity mine{"cluster-1", "readings", 4};
 

@@ -28,7 +28,8 @@ struct published : world {
   // As the source actor does once it knows.
   void tell_partitions() { caf::anon_send(end.publisher, actors::table_partitions{{key(0)}}); }
   subscriber& follow() {
-    return *subscribers.emplace_back(std::make_unique<subscriber>(*this, end.publisher, config, subscribers.size() + 1));
+    return *subscribers.emplace_back(
+        std::make_unique<subscriber>(*this, end.publisher, config, subscribers.size() + 1));
   }
   double rows_in_memory() { return metrics["a"].get(weir::metrics::names::table_rows, config.name).value(); }
   void expect_fold(const subscriber& s) {
@@ -289,17 +290,21 @@ TEST(publisher, a_log_gives_each_entry_once_and_in_order_though_answers_are_lost
   EXPECT_EQ(s.recoveries, 4u);
 }
 
-// -- feed -----------------------------------------------------------------------------------------------------------------
+// -- feed
+// -----------------------------------------------------------------------------------------------------------------
 
 struct fed : world {
   fed() : world({.tables = {latest("one"), latest("two")}}) {
     one = make_table_end(*this);
     two = make_table_end(*this);
     to = std::make_shared<actors::feed>(
-      key(0), std::vector<actors::feed_table>{{{"one", 1}, one.inbox, one.publisher, version{5}}, {{"two", 1}, two.inbox, two.publisher, version{}}},
-      progress);
+        key(0),
+        std::vector<actors::feed_table>{{{"one", 1}, one.inbox, one.publisher, version{5}},
+                                        {{"two", 1}, two.inbox, two.publisher, version{}}},
+        progress);
   }
-  redis::transaction touching(const std::string& table, std::vector<row_change> rows, std::optional<std::int64_t> expire = {}) {
+  redis::transaction touching(const std::string& table, std::vector<row_change> rows,
+                              std::optional<std::int64_t> expire = {}) {
     redis::transaction tx;
     redis::table_write write;
     write.table = {table, 1};
