@@ -310,7 +310,8 @@ struct partition_actor_state {
     }
     publish_position();
     if (retiring) {
-      if (flying.empty())
+      finish_close();
+      if (flying.empty() && !closing)
         self->quit();
       return;
     }
@@ -682,7 +683,9 @@ struct partition_actor_state {
   void on_retire(const retire& m) {
     retiring = true;
     queue.reset(); // before the partition is unassigned
-    if (m.lost || flying.empty())
+    // A batch that is being closed may have its dead letters in the topic already: it is finished, or they would be
+    // written twice.
+    if (m.lost || (flying.empty() && !closing))
       self->quit();
   }
 };
