@@ -63,6 +63,7 @@ struct node_state {
   std::vector<job_writer_actor> job_writers;
   scheduler_actor scheduler;
   std::set<caf::actor_addr> open; // of the stage under way
+  std::set<caf::actor_addr> dead; // ended by now, whenever that was
   std::uint64_t ticks = 0;
   int exit_code = 0;
   int drain_ticks = 0;
@@ -202,6 +203,7 @@ struct node_state {
   // ------------------------------------------------------------------------------------------------------------------
 
   void on_down(const caf::down_msg& m) {
+    dead.insert(m.source);
     if (at != stage::running) {
       open.erase(m.source);
       if (at > stage::running)
@@ -244,6 +246,8 @@ struct node_state {
 
   template <class Handle>
   void send_stop(const Handle& to) {
+    if (dead.contains(to.address()))
+      return;
     open.insert(to.address());
     caf::anon_send(to, stop_work{});
   }
@@ -281,6 +285,20 @@ struct node_state {
 
   void end() {
     at = stage::ended;
+    // What the deadline left behind; the process could not end while it ticks on.
+    const auto end_now = [](const auto& actor) {
+      if (actor)
+        caf::anon_send_exit(actor, caf::exit_reason::kill);
+    };
+    end_now(scheduler);
+    for (const auto& [id, s] : sources)
+      end_now(s.actor);
+    for (const auto& w : job_writers)
+      end_now(w);
+    for (const auto& [id, t] : tables)
+      end_now(t.publisher);
+    for (const auto& w : writers)
+      end_now(w);
     log::info(label, "stopped");
     config.on_end(exit_code);
     self->quit();

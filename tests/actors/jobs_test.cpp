@@ -1,0 +1,350 @@
+// Jobs: the writer of their tables, the scheduler, and the reducers between.
+#include "actors/scheduler.hpp"
+#include "tests/actors/stage.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace weir;
+using namespace weir::stage;
+using result_rows = std::vector<std::pair<std::string, std::string>>;
+
+table_config job_table(std::string job) {
+  auto t = latest("totals");
+  t.from = "job:" + job;
+  return t;
+}
+
+std::shared_ptr<const result_rows> five(const std::string& tag) {
+  auto rows = std::make_shared<result_rows>();
+  for (int i = 0; i < 5; ++i)
+    rows->emplace_back(fmt::format("k{}", i), fmt::format(R"({{"by":"{}"}})", tag));
+  return rows;
+}
+
+struct writers : world {
+  writers() : world({.tables = {job_table("sum")}, .writers = 2}) {
+    scheduler = own(
+        system->spawn([reports = reports](actors::scheduler_actor::pointer) -> actors::scheduler_actor::behavior_type {
+          return {
+              [](const actors::run_job&) {},
+              [](const actors::reducer_done&) {},
+              [reports](const actors::rows_written& m) { reports->push_back(m); },
+              [](caf::tick_atom) {},
+              [](const actors::stop_work&) {},
+          };
+        }));
+  }
+  actors::job_writer_actor writer(const std::string& node, std::size_t link = 0, std::size_t rows_at_once = 2) {
+    auto context = make_node(node);
+    const auto end = make_table_end(*this);
+    auto redis_writer = own(actors::spawn_redis_writer(*system, {context, link}));
+    return own(actors::spawn_job_writer(
+        *system, {context, table("totals"), {"totals", 1}, end.inbox, end.publisher, redis_writer, rows_at_once}));
+  }
+  void write(const actors::job_writer_actor& to, std::int64_t fire, std::shared_ptr<const result_rows> rows,
+             std::uint64_t run = 1) {
+    caf::anon_send(to, actors::write_rows{"sum", run, fire, std::move(rows), scheduler});
+  }
+  std::map<std::string, std::string> stored() {
+    return world::rows(table("totals"), {topology_name, "job:sum", partition_id{0}});
+  }
+  std::int64_t fire() {
+    return head(partition_key{topology_name, "job:sum", partition_id{0}}).tables["totals@1"].next.value;
+  }
+  static std::map<std::string, std::string> as_map(const std::shared_ptr<const result_rows>& rows) {
+    return {rows->begin(), rows->end()};
+  }
+
+  std::shared_ptr<std::vector<actors::rows_written>> reports = std::make_shared<std::vector<actors::rows_written>>();
+  actors::scheduler_actor scheduler;
+};
+
+TEST(job_writer, stores_a_result_and_its_fire_time) {
+  writers w;
+  const auto a = w.writer("a");
+  w.write(a, 1000, five("a"));
+  w.run();
+  ASSERT_EQ(w.reports->size(), 1u);
+  EXPECT_EQ(*w.reports->at(0).written, 5u);
+  EXPECT_EQ(w.stored(), writers::as_map(five("a")));
+  EXPECT_EQ(w.fire(), 1000);
+}
+
+TEST(job_writer, writes_a_result_once_whichever_answer_is_lost) {
+  for (const auto f : {support::fault::drop_reply, support::fault::drop_request})
+    for (std::size_t skip = 0; skip < 4; ++skip) {
+      writers w;
+      const auto a = w.writer("a");
+      w.store->inject(0, f, skip);
+      w.write(a, 1000, five("a"));
+      w.run();
+      w.store->link_up(0);
+      ASSERT_TRUE(w.until([&] { return !w.reports->empty(); }));
+      w.advance(2s);
+      ASSERT_EQ(w.reports->size(), 1u);
+      EXPECT_TRUE(w.reports->at(0).written);
+      EXPECT_EQ(w.stored(), writers::as_map(five("a")));
+      EXPECT_EQ(w.fire(), 1000);
+    }
+}
+
+TEST(job_writer, writes_the_whole_result_again_after_a_refusal) {
+  for (std::size_t skip = 0; skip < 4; ++skip) {
+    writers w;
+    const auto a = w.writer("a");
+    w.store->inject(0, support::fault::answer_error, skip, 1, ec::redis_script);
+    w.write(a, 1000, five("a"));
+    ASSERT_TRUE(w.until([&] { return !w.reports->empty(); }));
+    EXPECT_TRUE(w.reports->at(0).written);
+    EXPECT_EQ(w.stored(), writers::as_map(five("a")));
+    EXPECT_EQ(w.store->counted().claims, 2u);
+  }
+}
+
+TEST(job_writer, a_fire_time_that_is_written_is_not_written_again_by_anybody) {
+  writers w;
+  const auto a = w.writer("a");
+  w.write(a, 1000, five("a"));
+  w.run();
+  const auto b = w.writer("b", 1);
+  w.run();
+  w.write(b, 1000, five("b"));
+  w.run();
+  w.write(b, 500, five("b"), 2);
+  w.run();
+  ASSERT_EQ(w.reports->size(), 3u);
+  EXPECT_EQ(*w.reports->at(1).written, 0u);
+  EXPECT_EQ(*w.reports->at(2).written, 0u);
+  EXPECT_EQ(w.stored(), writers::as_map(five("a")));
+  w.write(b, 2000, five("b"), 3);
+  w.run();
+  EXPECT_EQ(w.stored(), writers::as_map(five("b")));
+}
+
+TEST(job_writer, of_two_that_race_for_one_fire_time_one_result_is_stored_whole) {
+  std::size_t fenced = 0;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    writers w;
+    std::mt19937_64 random(seed);
+    const auto a = w.writer("a", 0, 1), b = w.writer("b", 1, 1);
+    w.write(a, 1000, five("a"));
+    w.write(b, 1000, five("b"));
+    for (int i = 0; i < 200; ++i) {
+      if (random() % 8 == 0)
+        w.pass(std::chrono::milliseconds{random() % 200});
+      auto& jobs = w.jobs->jobs;
+      if (jobs.empty())
+        continue;
+      std::swap(jobs.front(), jobs[random() % jobs.size()]);
+      w.jobs->run_once();
+    }
+    ASSERT_TRUE(w.until([&] { return w.reports->size() == 2; })) << "seed " << seed;
+    EXPECT_EQ(w.fire(), 1000);
+    const auto stored = w.stored();
+    EXPECT_TRUE(stored == writers::as_map(five("a")) || stored == writers::as_map(five("b")))
+        << "seed " << seed << json(stored).dump();
+    fenced += w.store->counted().fenced + w.store->counted().mismatch;
+  }
+  EXPECT_GT(fenced, 20u); // they did meet
+}
+
+TEST(job_writer, takes_no_second_result_while_it_writes_one) {
+  writers w;
+  const auto a = w.writer("a");
+  w.run();
+  w.store->hold(0);
+  w.write(a, 1000, five("a"));
+  w.write(a, 2000, five("a"), 2);
+  w.run();
+  ASSERT_EQ(w.reports->size(), 1u);
+  EXPECT_EQ(w.reports->at(0).run, 2u);
+  EXPECT_EQ(w.reports->at(0).written.error().code, ec::overloaded);
+  w.store->release(0);
+  w.run();
+  EXPECT_EQ(w.fire(), 1000);
+}
+
+// -- scheduler
+// ------------------------------------------------------------------------------------------------------------
+
+job_config counting(std::optional<duration> every) {
+  job_config j;
+  j.name = "sum";
+  j.every = every;
+  j.read_table = "now";
+  j.fields = {{"n", function::count, ""}, {"total", function::sum, "/v"}};
+  j.write_table = "totals";
+  return j;
+}
+
+struct scheduled : world {
+  explicit scheduled(job_config j, table_config input = latest("now"), bool delayed = false)
+      : world({.tables = {input, job_table("sum")}, .writers = 2, .delayed_answers = delayed}), job(std::move(j)) {
+    node = make_node("a");
+    node->partition_counts[source_name] = 1;
+    partition = std::make_unique<lone_partition>(*this);
+    const auto end = make_table_end(*this);
+    const auto redis_writer = own(actors::spawn_redis_writer(*system, {node, 1}));
+    actors::job_writer_actor writer;
+    if (!job.write_table.empty())
+      writer = own(actors::spawn_job_writer(
+          *system, {node, table("totals"), {"totals", 1}, end.inbox, end.publisher, redis_writer}));
+    scheduler = own(actors::spawn_scheduler(*system, {node, {{job, input, {input.name, 1}, writer}}}));
+  }
+  std::vector<job_run_status> runs() { return board.jobs()["sum"].last; } // newest first
+  json stored() {
+    const auto all = rows(table("totals"), {topology_name, "job:sum", partition_id{0}});
+    return all.contains("all") ? json::parse(all.at("all")) : json{};
+  }
+  void demand(std::string name = "sum") {
+    caf::anon_send(scheduler, actors::run_job{std::move(name),
+                                              [got = answers_got](http::response r) { got->push_back(std::move(r)); }});
+  }
+
+  job_config job;
+  std::shared_ptr<actors::node_context> node;
+  std::unique_ptr<lone_partition> partition;
+  actors::scheduler_actor scheduler;
+  std::shared_ptr<std::vector<http::response>> answers_got = std::make_shared<std::vector<http::response>>();
+};
+
+TEST(scheduler, fires_at_multiples_of_the_interval_and_writes_what_it_reduced) {
+  scheduled w(counting(1s));
+  w.put("a", R"({"v":3})");
+  w.put("b", R"({"v":4})");
+  w.advance(5500ms);
+  const auto runs = w.runs();
+  ASSERT_GE(runs.size(), 5u);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    EXPECT_EQ(runs[i].status, "COMPLETED") << runs[i].message;
+    EXPECT_EQ(runs[i].fire_ms % 1000, 0);
+    if (i > 0) {
+      EXPECT_EQ(runs[i - 1].fire_ms - runs[i].fire_ms, 1000);
+    }
+  }
+  EXPECT_EQ(runs[0].read, 2u);
+  EXPECT_EQ(runs[0].written, 1u);
+  EXPECT_EQ(w.stored(), (json{{"n", 2}, {"total", 7}}));
+  EXPECT_EQ(w.head(partition_key{topology_name, "job:sum", partition_id{0}}).tables["totals@1"].next.value,
+            runs[0].fire_ms);
+}
+
+TEST(scheduler, never_runs_a_job_beside_itself_and_skips_what_it_missed) {
+  scheduled w(counting(1s), latest("now"), true);
+  w.put("a", R"({"v":3})");
+  w.run();
+  const auto jobs_only = [&](std::chrono::milliseconds by) {
+    for (auto passed = 0ms; passed < by; passed += 100ms) {
+      w.pass(100ms);
+      while (w.jobs->try_run_once()) {
+      }
+    }
+  };
+  jobs_only(4500ms); // its questions have no answers
+  EXPECT_TRUE(w.board.jobs()["sum"].running);
+  EXPECT_EQ(w.board.jobs()["sum"].runs, 1u);
+  w.run();
+  ASSERT_EQ(w.runs().size(), 1u);
+  const auto first = w.runs()[0].fire_ms;
+  w.advance(1s);
+  ASSERT_EQ(w.runs().size(), 2u);
+  EXPECT_GE(w.runs()[0].fire_ms - first, 4000);
+}
+
+TEST(scheduler, answers_requests_to_run_a_job) {
+  scheduled w(counting({}), latest("now"), true);
+  w.put("a", R"({"v":3})");
+  w.advance(3s);
+  EXPECT_TRUE(w.runs().empty()); // on demand only
+  w.demand();
+  while (w.jobs->try_run_once()) {
+  }
+  EXPECT_TRUE(w.answers_got->empty());
+  w.demand();
+  while (w.jobs->try_run_once()) {
+  }
+  ASSERT_EQ(w.answers_got->size(), 1u);
+  EXPECT_EQ(w.answers_got->at(0).status, 409u);
+  w.run();
+  ASSERT_EQ(w.answers_got->size(), 2u);
+  EXPECT_EQ(w.answers_got->at(1).status, 200u);
+  const auto body = json::parse(w.answers_got->at(1).body);
+  EXPECT_EQ(body["status"], "COMPLETED");
+  EXPECT_EQ(body["read"], 1);
+  EXPECT_EQ(body["written"], 1);
+  w.demand("nothing");
+  w.run();
+  EXPECT_EQ(w.answers_got->at(2).status, 404u);
+  w.node->partition_counts[source_name] = 0;
+  w.demand();
+  w.run();
+  EXPECT_EQ(w.answers_got->at(3).status, 503u);
+}
+
+TEST(scheduler, answers_a_request_by_its_deadline_though_the_run_goes_on) {
+  scheduled w(counting({}), latest("now"), true);
+  w.run();
+  w.demand();
+  for (int i = 0; i < 110; ++i) {
+    w.pass(100ms);
+    while (w.jobs->try_run_once()) {
+    }
+  }
+  ASSERT_EQ(w.answers_got->size(), 1u);
+  EXPECT_EQ(w.answers_got->at(0).status, 202u);
+  w.run();
+  EXPECT_EQ(w.answers_got->size(), 1u);
+  EXPECT_EQ(w.runs().at(0).status, "COMPLETED");
+}
+
+TEST(scheduler, a_failed_run_is_told_and_the_next_one_comes) {
+  scheduled w(counting(1s));
+  w.put("a", R"({"v":3})");
+  w.advance(1500ms);
+  w.store->inject_read(support::fault::answer_error);
+  w.advance(1s);
+  EXPECT_EQ(w.runs().at(0).status, "FAILED");
+  EXPECT_FALSE(w.runs().at(0).message.empty());
+  w.advance(1s);
+  EXPECT_EQ(w.runs().at(0).status, "COMPLETED");
+}
+
+TEST(scheduler, reads_of_a_log_only_the_window_before_the_fire_time) {
+  auto j = counting(10s);
+  j.read_table = "events";
+  j.last = 10s;
+  scheduled w(j, log_table("events"));
+  const auto start = (w.wall_ms() / 10'000 + 1) * 10'000; // a fire time
+  w.advance(std::chrono::milliseconds{start - w.wall_ms() + 50});
+  const auto in_window = {start, start + 4000, start + 9999};
+  for (const auto t : in_window)
+    w.put("k", R"({"v":1})", 0, t);
+  w.put("k", R"({"v":100})", 0, start - 1);
+  w.put("k", R"({"v":100})", 0, start + 10'000);
+  w.advance(10s);
+  ASSERT_EQ(w.runs().at(0).fire_ms, start + 10'000);
+  EXPECT_EQ(w.stored(), (json{{"n", 3}, {"total", 3}}));
+}
+
+TEST(scheduler, rows_for_a_topic_carry_their_job_and_fire_time_and_a_failed_delivery_fails_the_run) {
+  auto j = counting(1s);
+  j.write_topic = "totals-topic";
+  scheduled w(j);
+  w.put("a", R"({"v":3})");
+  w.advance(1500ms);
+  ASSERT_EQ(w.runs().at(0).status, "COMPLETED");
+  const auto sent = w.producer.sent_to("totals-topic");
+  ASSERT_FALSE(sent.empty());
+  const std::map<std::string, std::string> headers(sent.back().headers.begin(), sent.back().headers.end());
+  EXPECT_EQ(headers.at("weir.job"), "sum");
+  EXPECT_EQ(headers.at("weir.fire"), std::to_string(w.runs().at(0).fire_ms));
+  EXPECT_EQ(*sent.back().key, "all");
+  w.producer.fail_with(error{ec::kafka_unreachable, "no brokers"});
+  w.advance(1s);
+  EXPECT_EQ(w.runs().at(0).status, "FAILED");
+}
+
+} // namespace

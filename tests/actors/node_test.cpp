@@ -1,0 +1,239 @@
+// The node: what it checks before it starts, what it supervises, and how it ends. HTTP listens on a real port, nobody
+// calls.
+#include "actors/node.hpp"
+#include "runtime/core/reactor.hpp"
+#include "runtime/redis/identity.hpp"
+#include "tests/actors/stage.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace {
+
+using namespace weir;
+using namespace weir::stage;
+
+struct whole_node : world {
+  explicit whole_node(world_options options = {}) : world(std::move(options)) {
+    topo.http.port = 0;
+    topo.http.auth = "none";
+    io.start();
+  }
+  ~whole_node() {
+    if (node.actor && ended.empty()) {
+      store->clear_faults();
+      store->release(0);
+      stop();
+      advance(12s);
+      EXPECT_EQ(ended.size(), 1u);
+    }
+    stop_http();
+  }
+  void stop_http() {
+    node.actor = nullptr;
+    if (node.server)
+      node.server->close(1000);
+    node.server.reset();
+    io.stop();
+  }
+  void start(std::chrono::milliseconds drain_deadline = 10s) {
+    actors::node_config c;
+    c.node = make_node("a");
+    c.reactors = {&io};
+    c.drain_deadline = drain_deadline;
+    c.on_end = [this](int code) { ended.push_back(code); };
+    auto started = actors::start_node(*system, std::move(c));
+    ASSERT_TRUE(started) << started.error().message;
+    node = std::move(*started);
+    own(node.actor);
+  }
+  // As an earlier node left it.
+  void store_meta(const std::string& field, const std::string& text) {
+    store->meta_once(topology_name, field, text, [](auto) {});
+  }
+  void stop() { caf::anon_send(node.actor, actors::stop_work{}); }
+
+  reactor io{"io"};
+  actors::running_node node;
+  std::vector<int> ended;
+};
+
+TEST(node, reads_its_sources_and_becomes_ready) {
+  whole_node w;
+  w.start();
+  w.put("k", R"({"v":1})");
+  w.advance(1s);
+  EXPECT_EQ(w.rows("now").size(), 1u);
+  EXPECT_TRUE(w.board.waits().empty()) << json(w.board.waits()).dump();
+  EXPECT_TRUE(w.given_up.empty());
+}
+
+TEST(node, refuses_a_table_whose_definition_changed_and_names_the_difference) {
+  whole_node w;
+  auto before = w.table("now");
+  before.fingerprint = "other";
+  before.canonical = "latest by something else";
+  w.store_meta("table:now", redis::definition_json(before, 1));
+  w.start();
+  w.put("k", R"({"v":1})");
+  w.advance(1s);
+  ASSERT_EQ(w.given_up.size(), 1u);
+  EXPECT_EQ(w.given_up[0].first, 78);
+  EXPECT_NE(w.given_up[0].second.find("latest by something else"), std::string::npos) << w.given_up[0].second;
+  EXPECT_NE(w.given_up[0].second.find("latest of now"), std::string::npos) << w.given_up[0].second;
+  EXPECT_EQ(w.store->counted().claims, 0u);
+}
+
+TEST(node, refuses_another_layout) {
+  whole_node w;
+  w.store_meta("layout", "999");
+  w.start();
+  w.advance(1s);
+  ASSERT_EQ(w.given_up.size(), 1u);
+  EXPECT_EQ(w.given_up[0].first, 78);
+  EXPECT_NE(w.given_up[0].second.find("999"), std::string::npos);
+}
+
+TEST(node, refuses_the_state_of_another_kafka_cluster) {
+  whole_node w;
+  w.store_meta("source:readings", redis::to_json({"elsewhere", "readings-topic", 1}));
+  w.start();
+  w.put("k", R"({"v":1})");
+  w.advance(1s);
+  ASSERT_FALSE(w.given_up.empty());
+  EXPECT_EQ(w.given_up[0].first, 78);
+  EXPECT_NE(w.given_up[0].second.find("elsewhere"), std::string::npos);
+  EXPECT_EQ(w.store->counted().claims, 0u);
+}
+
+TEST(node, blocks_a_source_whose_topic_was_made_anew_and_stays_up) {
+  whole_node w;
+  w.store_meta("source:readings", redis::to_json({"memory", "readings-topic", 5}));
+  w.start();
+  w.advance(2s);
+  EXPECT_TRUE(w.given_up.empty());
+  EXPECT_EQ(w.board.sources()[source_name].state, "blocked");
+  EXPECT_NE(w.board.waits()["source/readings"].find("made anew"), std::string::npos);
+  EXPECT_EQ(w.store->counted().claims, 0u);
+}
+
+TEST(node, waits_for_redis_and_kafka_and_says_what_it_waits_for) {
+  whole_node w;
+  w.store->inject_read(support::fault::answer_error, 0, 5);
+  w.log->fail_questions(error{ec::kafka_unreachable, "no brokers"});
+  w.start();
+  w.run();
+  EXPECT_FALSE(w.board.waits()["node"].empty());
+  ASSERT_TRUE(w.until([&] { return w.board.waits()["node"].empty(); }));
+  w.advance(1s);
+  EXPECT_NE(w.board.waits()["source/readings"].find("no brokers"), std::string::npos) << json(w.board.waits()).dump();
+  w.log->fail_questions({});
+  w.put("k", R"({"v":1})");
+  ASSERT_TRUE(w.until([&] { return !w.rows("now").empty(); }));
+}
+
+TEST(node, heartbeats_of_idle_partitions_keep_up_with_the_busy_one) {
+  whole_node w({.partitions = 3});
+  w.start();
+  w.advance(1s);
+  const auto before = w.head(2).last;
+  for (int i = 0; i < 20; ++i) {
+    w.put("k", R"({"v":1})", 0);
+    w.advance(100ms);
+  }
+  for (std::int32_t p = 1; p < 3; ++p) {
+    EXPECT_GT(w.head(p).last, before);
+    // At most 300 ms behind; it may be ahead. Versions are microseconds.
+    EXPECT_GT(w.head(p).last.value + 300'000u, w.head(0).last.value);
+  }
+  const auto quiet = w.store->counted().applied;
+  w.advance(5s);
+  EXPECT_LE(w.store->counted().applied, quiet + 3); // nobody beats where nobody writes
+}
+
+void kill_first(world& w, std::string_view name) {
+  for (int i = 0; i < 20; ++i) {
+    for (auto* job : w.jobs->jobs)
+      if (auto* a = dynamic_cast<caf::scheduled_actor*>(job); a && std::string_view(a->name()) == name) {
+        caf::anon_send_exit(caf::actor_cast<caf::actor>(a->ctrl()), caf::exit_reason::kill);
+        return;
+      }
+    w.run();
+    w.pass(100ms);
+  }
+  FAIL() << "no such actor at work: " << name;
+}
+
+TEST(node, starts_a_dead_source_or_partition_again) {
+  whole_node w;
+  w.start();
+  w.advance(1s);
+  for (const auto* name : {"partition", "source"}) {
+    kill_first(w, name);
+    const auto at = w.put("k", R"({"v":1})");
+    ASSERT_TRUE(w.until([&] { return w.position("now") == offset{at.value + 1}; })) << name;
+  }
+  EXPECT_TRUE(w.given_up.empty());
+}
+
+TEST(node, gives_up_loudly_when_an_actor_dies_that_it_cannot_do_without) {
+  whole_node w;
+  w.start();
+  w.advance(1s);
+  kill_first(w, "publisher");
+  w.run();
+  ASSERT_EQ(w.given_up.size(), 1u);
+  EXPECT_EQ(w.given_up[0].first, 70);
+}
+
+TEST(node, drains_what_is_in_flight_and_commits_it_before_it_ends) {
+  whole_node w;
+  w.start();
+  w.advance(1s);
+  w.store->hold(0);
+  w.put("k", R"({"v":1})");
+  w.run();
+  w.stop();
+  w.put("late", R"({"v":2})");
+  w.advance(1s);
+  EXPECT_TRUE(w.ended.empty());
+  EXPECT_FALSE(w.log->closed(0));
+  w.store->release(0);
+  w.advance(1s);
+  EXPECT_EQ(w.ended, std::vector<int>{0});
+  EXPECT_TRUE(w.log->closed(0));
+  EXPECT_EQ(w.position("now"), offset{1});
+  EXPECT_EQ(w.log->committed().at(partition_id{0}), offset{1});
+  w.stop_http();
+  w.run();
+  EXPECT_EQ(w.system->registry().running(), 0u);
+}
+
+TEST(node, ends_at_the_deadline_of_its_drain_whatever_hangs_and_leaves_no_actor_behind) {
+  whole_node w({.partitions = 2});
+  w.start(1s);
+  w.advance(1s);
+  w.store->hold(0);
+  w.put("k", R"({"v":1})");
+  w.run();
+  w.stop();
+  w.advance(800ms);
+  EXPECT_TRUE(w.ended.empty());
+  w.advance(500ms);
+  EXPECT_EQ(w.ended.size(), 1u);
+  w.stop_http();
+  w.run();
+  EXPECT_EQ(w.system->registry().running(), 0u);
+}
+
+TEST(node, can_be_stopped_before_it_has_begun) {
+  whole_node w;
+  w.store->inject_read(support::fault::answer_error, 0, 1000);
+  w.start();
+  w.advance(1s);
+  w.stop();
+  w.advance(1s);
+  EXPECT_EQ(w.ended.size(), 1u);
+}
+
+} // namespace
