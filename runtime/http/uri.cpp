@@ -1,5 +1,6 @@
 #include "runtime/http/uri.hpp"
 
+#include "runtime/core/percent.hpp"
 #include "runtime/http/origin.hpp"
 
 #include <algorithm>
@@ -7,16 +8,6 @@
 
 namespace weir::http {
 namespace {
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -68,22 +59,11 @@ bool is_utf8(std::string_view text) {
 }
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%') {
-      if (i + 2 >= text.size())
-        return {};
-      const int high = hex_value(text[i + 1]), low = hex_value(text[i + 2]);
-      if (high < 0 || low < 0)
-        return {};
-      out += static_cast<char>(high << 4 | low);
-      i += 2;
-    } else {
-      out += plus_is_space && text[i] == '+' ? ' ' : text[i];
-    }
-  }
-  if (!is_utf8(out))
+  std::string spaced(text);
+  if (plus_is_space)
+    std::ranges::replace(spaced, '+', ' '); // before decoding: %2B stays a plus
+  auto out = percent_decoded_bytes(spaced);
+  if (out && !is_utf8(*out))
     return {};
   return out;
 }

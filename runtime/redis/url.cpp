@@ -1,40 +1,13 @@
 #include "runtime/redis/url.hpp"
 
+#include "runtime/core/percent.hpp"
+
 #include <charconv>
 #include <fmt/format.h>
 #include <optional>
 
 namespace weir::redis {
 namespace {
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9')
-    return c - '0';
-  if (c >= 'a' && c <= 'f')
-    return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F')
-    return c - 'A' + 10;
-  return -1;
-}
-
-std::optional<std::string> decode(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    if (i + 2 >= text.size())
-      return std::nullopt;
-    const int high = hex_digit(text[i + 1]), low = hex_digit(text[i + 2]);
-    if (high < 0 || low < 0)
-      return std::nullopt;
-    out.push_back(static_cast<char>(high * 16 + low));
-    i += 2;
-  }
-  return out;
-}
 
 template <class Number>
 bool whole_number(std::string_view text, Number& out) {
@@ -59,8 +32,9 @@ bool take_user(std::string_view& rest, server_url& out) {
   const auto info = rest.substr(0, at);
   rest.remove_prefix(at + 1);
   const auto colon = info.find(':');
-  auto user = decode(info.substr(0, colon));
-  auto password = colon == std::string_view::npos ? std::optional<std::string>{""} : decode(info.substr(colon + 1));
+  auto user = percent_decoded_bytes(info.substr(0, colon));
+  auto password =
+      colon == std::string_view::npos ? std::optional<std::string>{""} : percent_decoded_bytes(info.substr(colon + 1));
   if (!user || !password)
     return false;
   out.username = std::move(*user);
@@ -101,7 +75,7 @@ result<server_url> parse_url(std::string_view url) {
     const auto slash = rest.find('/');
     if (slash != 0 && rest.find('@') != std::string_view::npos && !take_user(rest, out))
       return bad("a % is not followed by two hexadecimal digits in the user or password");
-    auto path = decode(rest);
+    auto path = percent_decoded_bytes(rest);
     if (!path || path->empty() || path->front() != '/')
       return bad("a unix socket needs an absolute path");
     if (path->size() > 107)
@@ -147,7 +121,7 @@ result<server_url> parse_url(std::string_view url) {
   }
   if (has_port && (!whole_number(port, out.port) || out.port == 0))
     return bad("the port is a number from 1 to 65535");
-  auto name = decode(host);
+  auto name = percent_decoded_bytes(host);
   if (!name || name->empty())
     return bad("there is no host");
   for (char c : *name)
