@@ -18,7 +18,6 @@
 namespace weir::actors {
 
 // -- Kafka -> source
-// ------------------------------------------------------------------------------------------------------------
 
 struct partitions_assigned {
   std::vector<partition_id> partitions;
@@ -44,7 +43,6 @@ struct identity_stored {
 };
 
 // -- source <-> partition
-// -------------------------------------------------------------------------------------------------------
 
 // A partition knows where its reading starts, or why it cannot.
 struct start_resolved {
@@ -68,7 +66,6 @@ struct retire {
 };
 
 // -- partition's own questions
-// --------------------------------------------------------------------------------------------------
 
 struct claim_answered {
   result<redis::partition_state> head;
@@ -108,7 +105,6 @@ struct heads_listed {
 };
 
 // -- redis writer
-// ---------------------------------------------------------------------------------------------------------------
 
 struct write_ack {
   batch_id id;
@@ -134,7 +130,6 @@ struct head_read {
 };
 
 // -- publisher
-// ------------------------------------------------------------------------------------------------------------------
 
 struct inbox_ready {}; // the table's inbox went from empty to not empty
 
@@ -144,7 +139,6 @@ struct table_partitions {
 };
 
 // -- jobs
-// -----------------------------------------------------------------------------------------------------------------------
 
 struct run_job {
   std::string job;

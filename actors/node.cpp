@@ -73,7 +73,6 @@ struct node_state {
   const topology& topo() const { return config.node->topo; }
 
   // -- checking what Redis holds
-  // ------------------------------------------------------------------------------------------------------
 
   void check() {
     config.node->board->waiting("node", "checks the state in Redis");
@@ -153,7 +152,6 @@ struct node_state {
   }
 
   // -- starting
-  // ---------------------------------------------------------------------------------------------------------------------
 
   void start_work() {
     at = stage::running;
@@ -200,7 +198,6 @@ struct node_state {
   }
 
   // -- supervision
-  // ------------------------------------------------------------------------------------------------------------------
 
   void on_down(const caf::down_msg& m) {
     dead.insert(m.source);
@@ -226,7 +223,6 @@ struct node_state {
   }
 
   // -- draining
-  // ---------------------------------------------------------------------------------------------------------------------
 
   void on_stop() {
     if (at > stage::running)

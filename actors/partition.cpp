@@ -2,8 +2,10 @@
 
 #include "runtime/core/backoff.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/kafka/letter_box.hpp"
 #include "runtime/metrics/registry.hpp"
 #include "runtime/redis/chain.hpp"
+#include "runtime/redis/log_keeper.hpp"
 #include "runtime/redis/start_position.hpp"
 #include "runtime/table/fold.hpp"
 
@@ -45,17 +47,10 @@ struct in_flight {
   std::chrono::steady_clock::time_point sent;
 };
 
-struct dead_letter {
-  kafka::message message;
-  bool delivered = false;
-  bool sent = false;
-};
-
 // Maintenance of one table in this partition.
 struct upkeep {
-  bool asked = false;                // a question is under way
-  std::uint64_t records = 0;         // log: kept here
-  std::int64_t oldest_newest_ms = 0; // log: newest event time of the oldest entry; 0: not known
+  redis::log_keeper log; // of a log
+  bool asked = false;    // a question or its consequence is under way
 };
 
 std::string one_word(std::string_view reason) {
@@ -83,11 +78,9 @@ struct partition_actor_state {
   feed_ptr feed_;
   queue_ptr queue;
   std::deque<in_flight> flying;
-  bool closing = false;             // the open batch waits for states or dead letters
-  std::uint64_t load = 0;           // numbers questions for states; those of earlier lives are ignored
-  std::vector<dead_letter> letters; // of the open batch
-  std::size_t letter_bytes = 0;
-  std::uint64_t letter_life = 0; // numbers batches' dead letters
+  bool closing = false;      // the open batch waits for states or dead letters
+  std::uint64_t load = 0;    // numbers questions for states; those of earlier lives are ignored
+  kafka::letter_box letters; // of the open batch
   bool letters_retry = false;
   bool wake_pending = false; // a records_ready to self is in the mailbox
   backoff retry{100ms, 5s};
@@ -106,7 +99,6 @@ struct partition_actor_state {
   partition_key key() const { return {config.node->topo.name, config.source.name, config.partition}; }
 
   // -- the board
-  // ----------------------------------------------------------------------------------------------------------------
 
   template <class Change>
   void board(Change&& change) {
@@ -132,7 +124,6 @@ struct partition_actor_state {
   }
 
   // -- claiming
-  // -----------------------------------------------------------------------------------------------------------------
 
   void claim() {
     now = phase::claiming;
@@ -149,8 +140,6 @@ struct partition_actor_state {
     upkeep_waiting.clear();
     closing = false;
     letters.clear();
-    letter_bytes = 0;
-    ++letter_life;
     ++load;
     now = phase::waiting;
     show("waiting", why);
@@ -234,9 +223,9 @@ struct partition_actor_state {
       log::warn(label, warning);
     positions = decided.positions;
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      care[i] = {};
-      if (const auto at = head.tables.find(tables[i].ref.text()); at != head.tables.end())
-        care[i].records = at->second.records;
+      const auto at = head.tables.find(tables[i].ref.text());
+      care[i].log.starts_with(at == head.tables.end() ? 0 : at->second.records);
+      care[i].asked = false;
     }
     fold = std::make_unique<table::partition_fold>(
         key(), tables, positions, table::fold_options{config.source.max_record_bytes, config.limits.cached_states});
@@ -260,7 +249,6 @@ struct partition_actor_state {
   }
 
   // -- transactions
-  // -------------------------------------------------------------------------------------------------------------
 
   // The newest of `flying` gets the transaction's id.
   void send(redis::transaction tx) {
@@ -337,7 +325,6 @@ struct partition_actor_state {
   }
 
   // -- records
-  // ------------------------------------------------------------------------------------------------------------------
 
   void on_queue(const queue_assigned& m) {
     if (retiring || now != phase::starting)
@@ -350,7 +337,8 @@ struct partition_actor_state {
   }
 
   bool full() const {
-    return fold->records() >= config.limits.batch_records || fold->bytes() + letter_bytes >= config.limits.batch_bytes;
+    return fold->records() >= config.limits.batch_records ||
+           fold->bytes() + letters.bytes() >= config.limits.batch_bytes;
   }
 
   void drain() {
@@ -406,7 +394,6 @@ struct partition_actor_state {
   }
 
   // -- dead letters
-  // -------------------------------------------------------------------------------------------------------------
 
   void bury(const kafka::record& r, std::string_view reason) {
     auto [counter, fresh] = dead_total.try_emplace(reason);
@@ -420,43 +407,22 @@ struct partition_actor_state {
                   {{"offset", r.at.value}, {"reason", reason}, {"so_far", unnamed_letters}});
       return;
     }
-    dead_letter letter;
-    letter.message.topic = config.source.dead_letter;
-    if (r.key)
-      letter.message.key = std::string(*r.key);
-    if (r.value)
-      letter.message.value = std::string(*r.value);
-    letter.message.time_ms = std::max<std::int64_t>(r.time_ms, 0);
-    letter.message.value_may_go = true; // a letter that the topic finds too large still says what was there
-    letter.message.headers = {{"weir.reason", std::string(reason)},
-                              {"weir.topic", config.source.topic},
-                              {"weir.partition", std::to_string(config.partition.value)},
-                              {"weir.offset", std::to_string(r.at.value)}};
-    letter_bytes += (r.value ? r.value->size() : 0) + (r.key ? r.key->size() : 0) + 256;
-    letters.push_back(std::move(letter));
+    letters.add(config.source.dead_letter, config.source.topic, config.partition.value, r, reason);
   }
 
   void send_letters() {
-    for (std::size_t i = 0; i < letters.size(); ++i) {
-      auto& letter = letters[i];
-      if (letter.delivered || letter.sent)
-        continue;
-      letter.sent = true;
-      config.node->producer->send(letter.message, [me = me(), life = letter_life, i](result<void> done) {
+    letters.send_out([this](const kafka::message& letter, std::size_t i) {
+      config.node->producer->send(letter, [me = me(), life = letters.life(), i](result<void> done) {
         caf::anon_send(me, dead_letter_delivered{life, i, std::move(done)});
       });
-    }
+    });
   }
 
   void on_letter(const dead_letter_delivered& m) {
-    if (m.life != letter_life || m.index >= letters.size())
+    if (!letters.answered(m.life, m.index, m.done.has_value()))
       return;
-    auto& letter = letters[m.index];
-    letter.sent = false;
-    if (m.done) {
-      letter.delivered = true;
+    if (m.done)
       return finish_close();
-    }
     // The partition waits: a record that could not be put aside must not be lost.
     show("running",
          fmt::format("waits for the dead letter topic '{}': {}", config.source.dead_letter, m.done.error().message));
@@ -471,7 +437,6 @@ struct partition_actor_state {
   }
 
   // -- closing a batch
-  // ----------------------------------------------------------------------------------------------------------
 
   void begin_close() {
     closing = true;
@@ -510,14 +475,11 @@ struct partition_actor_state {
   }
 
   void finish_close() {
-    if (!closing || fold->awaited_states() > 0 || chain->full() ||
-        std::any_of(letters.begin(), letters.end(), [](const dead_letter& l) { return !l.delivered; }))
+    if (!closing || fold->awaited_states() > 0 || chain->full() || !letters.delivered())
       return;
     closing = false;
     if (!letters.empty()) {
       letters.clear();
-      letter_bytes = 0;
-      ++letter_life;
       letter_backoff.reset();
       show("running", {});
     }
@@ -526,7 +488,7 @@ struct partition_actor_state {
     batch_records.observe(static_cast<double>(batch.records));
     for (std::size_t i = 0; i < batch.tables.size(); ++i) {
       batch.tables[i].changes->newest_record_ms = batch.newest_record_ms;
-      care[batch.table_indexes[i]].records += batch.tables[i].changes->entries.size();
+      care[batch.table_indexes[i]].log.appended(batch.tables[i].changes->entries.size());
     }
     redis::transaction tx;
     tx.positions = batch.positions;
@@ -541,7 +503,6 @@ struct partition_actor_state {
   }
 
   // -- maintenance
-  // --------------------------------------------------------------------------------------------------------------
 
   void on_tick() {
     self->delayed_send(self, config.limits.maintenance, caf::tick_atom::value);
@@ -562,7 +523,7 @@ struct partition_actor_state {
         continue;
       if (tables[i].config.ttl)
         ask_expired(i);
-      else if (tables[i].config.kind == table_kind::log && over_bounds(i))
+      else if (tables[i].config.kind == table_kind::log && care[i].log.wants_look(config.node->wall_ms()))
         ask_heads(i);
     }
   }
@@ -614,23 +575,6 @@ struct partition_actor_state {
     }
   }
 
-  // Each partition keeps its share of a log's count, exact to one packed entry.
-  std::uint64_t share(std::size_t i) const {
-    const auto n = static_cast<std::uint64_t>(std::max(config.partitions, 1));
-    return (tables[i].config.keep_count + n - 1) / n;
-  }
-
-  std::int64_t oldest_kept(std::size_t i) const {
-    const auto& age = tables[i].config.keep_age;
-    return age ? config.node->wall_ms() - age->count() : std::numeric_limits<std::int64_t>::min();
-  }
-
-  bool over_bounds(std::size_t i) const {
-    if (care[i].records == 0)
-      return false;
-    return care[i].records > share(i) || care[i].oldest_newest_ms < oldest_kept(i);
-  }
-
   void ask_heads(std::size_t i) {
     care[i].asked = true;
     config.node->store->log_heads(key(), tables[i].ref, trim_heads, [me = me(), i](auto heads) {
@@ -639,31 +583,16 @@ struct partition_actor_state {
   }
 
   void on_heads(const heads_listed& m) {
-    auto& c = care[m.table];
-    c.asked = false;
+    care[m.table].asked = false;
     if (!m.heads || now != phase::running || retiring || !chain->open())
       return;
-    std::uint64_t kept = c.records, gone = 0;
-    std::optional<version> below;
-    c.oldest_newest_ms = 0; // not known, unless one of these stays
-    for (const auto& h : *m.heads) {
-      // An entry goes only as a whole, so the count stays at or above the share until the entry is not needed at all.
-      const bool surplus = kept >= h.records && kept - h.records >= share(m.table);
-      if (!surplus && h.newest_ms >= oldest_kept(m.table)) {
-        c.oldest_newest_ms = h.newest_ms;
-        break;
-      }
-      kept -= std::min(kept, h.records);
-      gone += h.records;
-      below = version{h.first.value + 1};
-    }
-    if (!below)
+    const auto gone = care[m.table].log.decide(*m.heads, config.node->wall_ms());
+    if (!gone)
       return;
     redis::table_write write;
     write.table = tables[m.table].ref;
-    write.trim_below = below;
-    write.trimmed = gone;
-    c.records -= std::min(c.records, gone);
+    write.trim_below = gone->below;
+    write.trimmed = gone->records;
     redis::transaction tx;
     tx.tables.push_back(std::move(write));
     maintain(m.table, std::move(tx));
@@ -700,7 +629,8 @@ partition_actor::behavior_type partition(partition_actor::stateful_pointer<parti
   s.chain = std::make_unique<redis::chain>(s.key());
   for (const auto& t : s.config.tables)
     s.tables.push_back({t.config, t.ref, redis::table_buckets(t.config.expected_rows)});
-  s.care.resize(s.tables.size());
+  for (const auto& t : s.tables)
+    s.care.push_back({redis::log_keeper{t.config, s.config.partitions}});
   auto& m = *s.config.node->metrics;
   namespace names = metrics::names;
   s.read_total = m.get(names::records_read, s.source());

@@ -76,7 +76,6 @@ struct publisher_state {
   }
 
   // -- the view
-  // ---------------------------------------------------------------------------------------------------------------------
 
   void want() {
     idle_since_ms = now_ms();
@@ -205,7 +204,6 @@ struct publisher_state {
   }
 
   // -- subscribers
-  // ------------------------------------------------------------------------------------------------------------------
 
   void count_subscriptions() { subscriptions_gauge.set(static_cast<double>(subscribers.size())); }
 
@@ -268,7 +266,6 @@ struct publisher_state {
   }
 
   // -- REST
-  // -------------------------------------------------------------------------------------------------------------------------
 
   static table::rest_reply rest_error(unsigned status, std::string code, std::string message) {
     table::rest_reply reply;
@@ -383,7 +380,6 @@ struct publisher_state {
   }
 
   // -- who waits
-  // --------------------------------------------------------------------------------------------------------------------
 
   void serve_queue() {
     auto served = std::move(queue);

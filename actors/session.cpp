@@ -47,7 +47,6 @@ public:
   void shut_down() { policy_.shut_down(); }
 
   // -- from the socket
-  // --------------------------------------------------------------------------------------------------------------
 
   void on_message(std::string_view text) override { policy_.on_message(text, steady_ms()); }
   void on_writable() override { policy_.on_writable(steady_ms()); }
@@ -55,7 +54,6 @@ public:
 
 private:
   // -- to the socket
-  // ----------------------------------------------------------------------------------------------------------------
 
   void reply(std::string text) override {
     bytes_sent_.add(static_cast<double>(text.size()));
@@ -77,7 +75,6 @@ private:
   std::uint64_t stalled_ms() const override { return socket_.stalled_ms(); }
 
   // -- to the publishers
-  // ------------------------------------------------------------------------------------------------------------
 
   void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override {
     caf::anon_send(config_->publishers.at(table), view_subscribe{id_, generation, self_, std::move(request)});
