@@ -18,11 +18,14 @@ namespace weir::http {
 struct frame {
   std::string bytes;      // header + payload
   std::size_t header = 0; // length of the header
+  // The same with a message for each line of the payload, where it has several.
+  std::shared_ptr<const frame> apart = nullptr;
   std::string_view payload() const { return std::string_view{bytes}.substr(header); }
 };
 
 using frame_ptr = std::shared_ptr<const frame>;
 
+// One message of the whole payload. Lines of a payload are JSON objects of the client protocol.
 frame_ptr make_text_frame(std::string_view payload);
 
 struct peer_info {

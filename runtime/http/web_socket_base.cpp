@@ -20,7 +20,7 @@ web_socket_base::web_socket_base(std::shared_ptr<shard> home, slot counted, peer
       deadline_(shard_->home.context()) {}
 
 bool web_socket_base::push(const frame_ptr& f) {
-  if (sealed_ || dead_ || !open_ || !outbox_.push(f, busy_))
+  if (sealed_ || dead_ || !open_ || !outbox_.push(joins_ || !f->apart ? f : f->apart, busy_))
     return false;
   make_dirty();
   return true;
@@ -29,7 +29,10 @@ bool web_socket_base::push(const frame_ptr& f) {
 void web_socket_base::reply(std::string payload) {
   if (sealed_ || dead_ || !open_)
     return;
-  payload.insert(0, frame_header(1, payload.size()));
+  if (joins_ || payload.find('\n') == std::string::npos)
+    payload.insert(0, frame_header(1, payload.size()));
+  else
+    payload = message_for_each_line(payload);
   outbox_.add(std::move(payload));
   make_dirty();
 }

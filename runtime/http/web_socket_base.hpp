@@ -59,6 +59,10 @@ protected:
   void broken(); // the socket failed; ended() follows
   void arm_deadline(std::uint32_t ms);
   bool dead() const { return dead_; }
+  // The client takes messages one at a time, so several objects may share one. Else each object is a message of its
+  // own: SDKs outside browsers hand over all messages of one read at once, and centrifuge-js 5.6 to 5.8 then handles
+  // the objects of neighbouring messages in turns, out of order.
+  void join_objects() { joins_ = true; }
 
   std::shared_ptr<shard> shard_;
   outbox outbox_;
@@ -78,6 +82,7 @@ private:
   timer deadline_;
   clock::time_point last_progress_{};
   bool open_ = false; // handshake done
+  bool joins_ = false;
   bool sealed_ = false;
   bool dead_ = false;  // the socket is closed
   bool ended_ = false; // the session was told

@@ -121,6 +121,9 @@ public:
     stream_.set_option(
         websocket::stream_base::timeout{websocket::stream_base::none(), websocket::stream_base::none(), false});
     const bool offers_json = offers_json_protocol();
+    // Only browsers send it, and all of them do.
+    if (request_->find(beast::http::field::origin) != request_->end())
+      join_objects();
     stream_.set_option(websocket::stream_base::decorator([offers_json](websocket::response_type& r) {
       r.set(beast::http::field::server, "weir");
       if (offers_json)

@@ -105,11 +105,25 @@ std::string close_frame(std::uint16_t code, std::string_view reason) {
   return out;
 }
 
+std::string message_for_each_line(std::string_view payload) {
+  std::string out;
+  out.reserve(payload.size() + payload.size() / 64 + 16);
+  while (!payload.empty()) {
+    const auto end = std::min(payload.find('\n'), payload.size());
+    out += frame_header(1, end);
+    out += payload.substr(0, end);
+    payload.remove_prefix(std::min(end + 1, payload.size()));
+  }
+  return out;
+}
+
 frame_ptr make_text_frame(std::string_view payload) {
   auto f = std::make_shared<frame>();
   f->bytes = frame_header(1, payload.size());
   f->header = f->bytes.size();
   f->bytes += payload;
+  if (payload.find('\n') != std::string_view::npos)
+    f->apart = std::make_shared<const frame>(frame{message_for_each_line(payload), 0});
   return f;
 }
 

@@ -18,6 +18,8 @@ bool has_body(unsigned status);
 
 // A server's frame that is not masked. opcode: 1 text, 8 close.
 std::string frame_header(unsigned opcode, std::size_t payload_bytes);
+// Text messages, one for each line of the payload.
+std::string message_for_each_line(std::string_view payload);
 // `reason` is cut at 123 bytes, between characters.
 std::string close_frame(std::uint16_t code, std::string_view reason);
 

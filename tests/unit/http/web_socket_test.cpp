@@ -360,3 +360,23 @@ TEST(web_socket, replies_and_pushes_of_a_round_leave_in_order) {
     EXPECT_EQ(c.read_text(), "5");
   }
 }
+
+TEST(web_socket, objects_share_a_message_for_browsers_only) {
+  scripted t([](scripted_session& session) {
+    session.message = [](scripted_session& self, std::string_view) {
+      self.socket.reply("{1}\n{2}");
+      EXPECT_TRUE(self.socket.push(make_text_frame("{3}\n" + std::string(200, '4') + "\n{5}")));
+    };
+  });
+  raw_client program(t.s.port());
+  program.upgrade();
+  program.send_text("go");
+  for (const auto& object :
+       {std::string("{1}"), std::string("{2}"), std::string("{3}"), std::string(200, '4'), std::string("{5}")})
+    EXPECT_EQ(program.read_text(), object);
+  raw_client browser(t.s.port());
+  ASSERT_EQ(browser.upgrade("Origin: http://localhost\r\n").status, 101u);
+  browser.send_text("go");
+  EXPECT_EQ(browser.read_text(), "{1}\n{2}");
+  EXPECT_EQ(browser.read_text(), "{3}\n" + std::string(200, '4') + "\n{5}");
+}
