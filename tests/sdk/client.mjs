@@ -3,10 +3,14 @@ import WebSocket from 'ws';
 
 const releases = { 5.6: 'centrifuge-56', 5.7: 'centrifuge-57', 5.8: 'centrifuge' };
 
-export async function connectTo(url, { sdk = '5.8', ...rest } = {}) {
-  const name = releases[sdk];
-  if (!name) throw new Error(`no SDK ${sdk}; there are: ${Object.keys(releases).join(' ')}`);
-  const { Centrifuge } = await import(name);
+export async function sdkOf(release) {
+  const name = releases[release];
+  if (!name) throw new Error(`no SDK ${release}; there are: ${Object.keys(releases).join(' ')}`);
+  return (await import(name)).Centrifuge;
+}
+
+// A WebSocket whose newest connection ends by `drop` as a broken network does: no close frame, nothing said to the SDK beforehand.
+export function droppable() {
   let socket = null;
   class Socket extends WebSocket {
     constructor(address, protocols) {
@@ -14,9 +18,14 @@ export async function connectTo(url, { sdk = '5.8', ...rest } = {}) {
       socket = this;
     }
   }
+  return { Socket, drop: () => socket?.terminate() };
+}
+
+export async function connectTo(url, { sdk = '5.8', ...rest } = {}) {
+  const Centrifuge = await sdkOf(sdk);
+  const { Socket, drop } = droppable();
   const client = new Centrifuge(url, { websocket: Socket, name: `sdk-${sdk}`, minReconnectDelay: 50, maxReconnectDelay: 1000, ...rest });
-  // Ends the connection as a broken network does: no close frame, nothing said to the SDK beforehand.
-  return { client, drop: () => socket?.terminate() };
+  return { client, drop };
 }
 
 export function subscribeTo(client, table, kind, settings = {}) {

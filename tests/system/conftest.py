@@ -123,11 +123,11 @@ def restart(request: pytest.FixtureRequest):
 
 @pytest.fixture
 def sdk(tmp_path: pathlib.Path):
-    """sdk(url, table, kind) subscribes with the npm SDK."""
+    """sdk(url, table, kind) subscribes with the npm SDK; program="weir-client.mjs" with the package in web/client."""
     clients: list[SdkClient] = []
 
-    def subscribe(url: str, table: str, kind: str, *arguments: str) -> SdkClient:
-        clients.append(SdkClient(url, table, kind, tmp_path / f"sdk-{len(clients)}.log", *arguments))
+    def subscribe(url: str, table: str, kind: str, *arguments: str, **options) -> SdkClient:
+        clients.append(SdkClient(url, table, kind, tmp_path / f"sdk-{len(clients)}.log", *arguments, **options))
         return clients[-1]
 
     yield subscribe

@@ -1,4 +1,4 @@
-"""The npm `centrifuge` SDK, unmodified, as a subscriber in a process of its own (tests/sdk/sdk-client.mjs)."""
+"""Subscribers in processes of their own: the npm `centrifuge` SDK, unmodified, and the package in web/client (programs in tests/sdk)."""
 
 import json
 import pathlib
@@ -10,16 +10,16 @@ import time
 from .node import ROOT
 from .waiting import wait_for
 
-CLIENT = ROOT / "tests" / "sdk" / "sdk-client.mjs"
+PROGRAMS = ROOT / "tests" / "sdk"
 
 
 class SdkClient:
     """Events are JSON lines of its standard output; commands go to its standard input, one a line."""
 
-    def __init__(self, url: str, table: str, kind: str, log: pathlib.Path, *arguments: str):
+    def __init__(self, url: str, table: str, kind: str, log: pathlib.Path, *arguments: str, program: str = "sdk-client.mjs"):
         self.table, self.kind = table, kind
         self._errors = log.open("ab")
-        self.child = subprocess.Popen(["node", str(CLIENT), "--url", url, "--table", table, "--kind", kind, *arguments], stdin=subprocess.PIPE,
+        self.child = subprocess.Popen(["node", str(PROGRAMS / program), "--url", url, "--table", table, "--kind", kind, *arguments], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8", start_new_session=True)
         self.events: list[dict] = []
         self._answers: queue.Queue = queue.Queue()
