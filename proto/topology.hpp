@@ -31,11 +31,28 @@ struct redis_config {
   bool embedded() const { return url == "embedded"; }
 };
 
+// A key that tokens are verified with; checked, so that one of the two holds, and fits the algorithm.
+struct jwt_key_config {
+  std::string kid;        // empty: for tokens that name none
+  std::string alg;        // HS256, RS256 or ES256
+  std::string secret;     // HS256: its bytes
+  std::string public_key; // RS256, ES256: PEM
+};
+
+struct jwt_config {
+  std::vector<jwt_key_config> keys;
+  std::string jwks_file;        // empty: none
+  std::string audience, issuer; // empty: not said
+  duration leeway{30'000};      // for exp and nbf, at most a minute
+  bool metrics_public = false;  // /metrics without a token
+};
+
 struct http_config {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;
   std::vector<std::string> origins; // further allowed values of Origin; the listener's own host is always allowed
   std::string auth;                 // "none": said explicitly; empty: not said
+  std::optional<jwt_config> jwt;    // else nobody has to authenticate
   std::string certificate_file, key_file;
   bool tls() const { return !certificate_file.empty(); }
   bool loopback() const; // host is a loopback address
@@ -51,6 +68,9 @@ struct source_config {
 };
 
 enum class table_kind { latest, aggregate, log };
+
+// Who may read a table: everybody ("public"), whoever has a good token, or whom the token's claims name.
+enum class table_access { everybody, authenticated, claims };
 
 enum class function { count, sum, min, max, avg, first, last };
 
@@ -75,6 +95,9 @@ struct table_config {
   std::uint64_t keep_count = 100'000;    // log, all partitions together
   std::uint64_t expected_rows = 100'000; // latest and aggregate: sizes the buckets
   std::uint64_t max_view_bytes = 1ull << 30;
+  // The least time between two changes of one key to a subscriber; a log: between two messages. None: no limit.
+  std::optional<duration> max_rate;
+  table_access access = table_access::everybody; // resolved: by default `claims` where tokens are asked for
   // Over kind, key, select, where, fields: what a row's value depends on. Hex; a stored table with another one is
   // refused.
   std::string fingerprint;

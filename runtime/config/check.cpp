@@ -75,7 +75,7 @@ std::optional<std::string> checker::text(const spot& s) {
   if (n.is(node::type::object) && n.find("file"))
     report(
         s, "a string is wanted, not an object",
-        R"({"file": ...} may stand only for redis.url, redis.username, redis.password and values of kafka.properties)");
+        R"({"file": ...} may stand only for redis.url, redis.username, redis.password, values of kafka.properties, and secret and public_key of http.auth.jwt.keys)");
   else
     report(s, fmt::format("a string is wanted, not {}", kind_name(n)),
            n.scalar() && !n.is(node::type::null) ? "put it in double quotes" : "");

@@ -62,6 +62,9 @@ private:
   void http(const spot& s);
   void listen(const spot& s);
   void origin(const spot& s);
+  void auth(const spot& s);
+  void jwt(const spot& s);
+  void jwt_key(const spot& s);
   void tls(const spot& s);
   void source(const member& m, const spot& s);
 
@@ -84,6 +87,7 @@ private:
   void dead_letters();
   void job_cycles();
   void node_rules();
+  void access_rules();
 
   std::string file_;
   const load_options& options_;

@@ -1,6 +1,8 @@
 // kafka, redis, http and sources.
 #include "runtime/config/check.hpp"
 
+#include "runtime/auth/key_ring.hpp"
+#include "runtime/auth/token.hpp"
 #include "runtime/config/values.hpp"
 
 #include <algorithm>
@@ -280,9 +282,7 @@ void checker::http(const spot& s) {
       for (std::size_t i = 0; i < inner.value->members.size(); ++i)
         origin({&inner.value->members[i].value, inner.pointer + '/' + std::to_string(i)});
     } else if (name == "auth") {
-      constexpr std::array<std::string_view, 1> choices{"none"};
-      if (choice(inner, "authentication", choices))
-        out_.http.auth = "none";
+      auth(inner);
     } else if (name == "tls") {
       tls(inner);
     }
@@ -290,7 +290,128 @@ void checker::http(const spot& s) {
   if (!out_.http.loopback() && out_.http.auth != "none" && !s.value->find("auth"))
     report(listener,
            fmt::format("'{}' can be reached from other hosts, and nobody has to authenticate", out_.http.host),
-           R"(listen on 127.0.0.1, or say "auth": "none" in 'http')");
+           R"(listen on 127.0.0.1, or say "auth": {"jwt": {...}} or "auth": "none" in 'http')");
+}
+
+void checker::auth(const spot& s) {
+  if (!s.value->is(node::type::object)) {
+    constexpr std::array<std::string_view, 1> choices{"none"};
+    if (choice(s, "authentication", choices))
+      out_.http.auth = "none";
+    return;
+  }
+  bool any = false;
+  each(s, auth_keys, [&](std::string_view, spot inner) {
+    any = true;
+    later(inner, "authentication by tokens");
+    jwt(inner);
+  });
+  if (!any)
+    missing(s, "jwt", R"({"keys": [{"alg": "HS256", "secret": {"file": "path"}}]})");
+}
+
+void checker::jwt(const spot& s) {
+  if (!object(s, "'jwt'"))
+    return;
+  auto& out = out_.http.jwt.emplace();
+  const auto found_before = problems_.size();
+  const auto words = [&](const spot& at, std::string& to) {
+    if (auto value = text(at); value && value->empty())
+      report(at, "an empty string", "remove it, or say what tokens have to have");
+    else if (value)
+      to = std::move(*value);
+  };
+  spot keys, jwks;
+  each(s, jwt_keys, [&](std::string_view name, spot inner) {
+    if (name == "keys") {
+      keys = inner;
+      if (!inner.value->is(node::type::array))
+        return report(inner, fmt::format("an array of keys is wanted, not {}", kind_name(*inner.value)),
+                      R"(write [{"alg": "HS256", "secret": {"file": "path"}}])");
+      for (std::size_t i = 0; i < inner.value->members.size(); ++i)
+        jwt_key({&inner.value->members[i].value, inner.pointer + '/' + std::to_string(i)});
+    } else if (name == "jwks") {
+      jwks = inner;
+      if (auto path = file_path(inner))
+        out.jwks_file = std::move(*path);
+    } else if (name == "audience") {
+      words(inner, out.audience);
+    } else if (name == "issuer") {
+      words(inner, out.issuer);
+    } else if (name == "leeway") {
+      const auto value = time_span(inner, duration{0});
+      if (value && value->count() > auth::most_leeway_ms)
+        report(inner, "a leeway of more than a minute", "it is for clocks that differ; let them agree instead");
+      else if (value)
+        out.leeway = *value;
+    } else if (name == "metrics") {
+      if (const auto value = choice(inner, "reader of /metrics", metrics_readers))
+        out.metrics_public = *value == 1;
+    }
+  });
+  if (!jwks && (!keys || (keys.value->is(node::type::array) && keys.value->members.empty())))
+    return report(s, "tokens are asked for, and no key is there to verify them",
+                  R"(add "keys": [{"alg": "HS256", "secret": {"file": "path"}}], or "jwks": "path")");
+  // Only once each part is right: what they come to together, the file read.
+  if (problems_.size() == found_before)
+    if (const auto ring = auth::key_ring::make(out); !ring)
+      report(jwks ? jwks : keys, ring.error().message, "");
+}
+
+void checker::jwt_key(const spot& s) {
+  if (!object(s, "a key"))
+    return;
+  jwt_key_config key;
+  std::optional<auth::algorithm> alg;
+  spot secret_at, public_at, alg_at;
+  const auto found_before = problems_.size();
+  each(s, jwt_key_keys, [&](std::string_view name, spot inner) {
+    if (name == "kid") {
+      if (auto value = text(inner)) {
+        if (value->empty() || value->size() > auth::most_kid_bytes)
+          report(inner, fmt::format("a 'kid' has 1 to {} bytes", auth::most_kid_bytes),
+                 "leave it out if tokens name no key");
+        key.kid = std::move(*value);
+      }
+    } else if (name == "alg") {
+      alg_at = inner;
+      if (const auto value = choice(inner, "algorithm", auth::algorithm_names)) {
+        alg = static_cast<auth::algorithm>(*value);
+        key.alg = auth::algorithm_names[*value];
+      }
+    } else if (name == "secret") {
+      secret_at = inner;
+      if (auto value = secret(inner))
+        key.secret = std::move(*value);
+      inner.value->secret = true;
+    } else if (name == "public_key") {
+      public_at = inner;
+      if (auto value = secret(inner))
+        key.public_key = std::move(*value);
+      inner.value->secret = false; // its file's name may be seen
+    }
+  });
+  if (!alg_at)
+    missing(s, "alg", R"("HS256", "RS256" or "ES256")");
+  if (!alg)
+    return;
+  const bool symmetric = *alg == auth::algorithm::hs256;
+  if (symmetric && public_at)
+    report(public_at, "a public key is no secret, and HS256 is signed with one",
+           R"(write "secret": {"file": "path"}, or another 'alg')");
+  if (!symmetric && secret_at)
+    report(secret_at, fmt::format("{} is verified with a public key, not with a secret", key.alg),
+           R"(write "public_key": {"file": "path"}, or "alg": "HS256")");
+  if (symmetric && !secret_at)
+    missing(s, "secret", R"({"file": "path"})");
+  if (!symmetric && !public_at)
+    missing(s, "public_key", R"({"file": "path of a PEM file"})");
+  if (problems_.size() != found_before)
+    return;
+  if (const auto made = auth::make_key(key); !made)
+    return report(symmetric ? secret_at : public_at, made.error().message,
+                  symmetric ? "make one with: openssl rand -base64 48" : "");
+  out_.http.jwt->keys.push_back(std::move(key));
 }
 
 void checker::listen(const spot& s) {

@@ -123,11 +123,16 @@ void checker::table(const member& m, const spot& s) {
     } else if (name == "max_view_bytes") {
       t.max_view_bytes = size(inner, 1, 1ull << 50).value_or(t.max_view_bytes);
     } else if (name == "max_rate") {
-      if (const auto value = text(inner); value && !parse_rate(*value))
-        report(inner, fmt::format("'{}' is no rate", *value), "write a number a second, such as '20/s'");
+      if (const auto value = text(inner)) {
+        t.max_rate = parse_rate(*value);
+        if (!t.max_rate)
+          report(inner, fmt::format("'{}' is no rate", *value),
+                 "write a number and /s, /m or /h, such as '20/s' or '30/m'; at most 1000/s");
+      }
     } else if (name == "access") {
-      if (inner.value->scalar() && !inner.value->is(node::type::string))
-        report(inner, fmt::format("a string, an array or an object is wanted, not {}", kind_name(*inner.value)));
+      seen_[{"tables", m.name, "access"}] = inner;
+      if (const auto value = choice(inner, "access", accesses))
+        t.access = static_cast<table_access>(*value);
     }
   });
   if (!given.contains("from"))

@@ -16,21 +16,14 @@ inline constexpr key topology_keys[] = {{"$schema"}, {"topology"}, {"kafka"},  {
 inline constexpr key kafka_keys[] = {{"brokers"}, {"group"}, {"properties"}};
 inline constexpr key redis_keys[] = {{"url"}, {"username"}, {"password"}, {"connections"}, {"ca_file"}};
 inline constexpr key http_keys[] = {{"listen"}, {"origins"}, {"auth"}, {"tls"}};
+inline constexpr key auth_keys[] = {{"jwt"}};
+inline constexpr key jwt_keys[] = {{"keys"}, {"jwks"}, {"audience"}, {"issuer"}, {"leeway"}, {"metrics"}};
+inline constexpr key jwt_key_keys[] = {{"kid"}, {"alg"}, {"secret"}, {"public_key"}};
 inline constexpr key tls_keys[] = {{"certificate"}, {"key"}};
 inline constexpr key source_keys[] = {{"topic"}, {"format"}, {"start"}, {"dead_letter"}, {"max_record"}};
-inline constexpr key table_keys[] = {{"from"},
-                                     {"kind"},
-                                     {"key"},
-                                     {"select"},
-                                     {"where"},
-                                     {"fields"},
-                                     {"ttl"},
-                                     {"time"},
-                                     {"keep"},
-                                     {"expected_rows"},
-                                     {"max_view_bytes"},
-                                     {"max_rate", "max_rate of a table"},
-                                     {"access", "access of a table"}};
+inline constexpr key table_keys[] = {{"from"},           {"kind"},     {"key"},   {"select"}, {"where"},
+                                     {"fields"},         {"ttl"},      {"time"},  {"keep"},   {"expected_rows"},
+                                     {"max_view_bytes"}, {"max_rate"}, {"access"}};
 inline constexpr key keep_keys[] = {{"age"}, {"count"}};
 inline constexpr key job_keys[] = {{"every"},
                                    {"cron", "cron as a job's trigger"},
@@ -57,6 +50,8 @@ inline constexpr std::string_view comparisons[] = {"eq", "ne", "gt", "gte", "lt"
 inline constexpr std::string_view kinds[] = {"latest", "aggregate", "log"};
 inline constexpr std::string_view starts[] = {"earliest", "latest"};
 inline constexpr std::string_view formats[] = {"json"};
+inline constexpr std::string_view accesses[] = {"public", "authenticated", "claims"};
+inline constexpr std::string_view metrics_readers[] = {"admin", "public"};
 inline constexpr std::string_view triggers[] = {"demand", "change"};
 inline constexpr std::string_view missed_policies[] = {"once", "all", "skip"};
 
@@ -67,8 +62,10 @@ struct key_place {
 };
 
 inline constexpr key_place key_places[] = {
-    {"", topology_keys}, {"kafka", kafka_keys},   {"redis", redis_keys}, {"http", http_keys},
-    {"tls", tls_keys},   {"source", source_keys}, {"table", table_keys}, {"keep", keep_keys},
-    {"job", job_keys},   {"read", read_keys},     {"write", write_keys}, {"secret_file", secret_file_keys}};
+    {"", topology_keys},       {"kafka", kafka_keys}, {"redis", redis_keys},
+    {"http", http_keys},       {"auth", auth_keys},   {"jwt", jwt_keys},
+    {"jwt_key", jwt_key_keys}, {"tls", tls_keys},     {"source", source_keys},
+    {"table", table_keys},     {"keep", keep_keys},   {"job", job_keys},
+    {"read", read_keys},       {"write", write_keys}, {"secret_file", secret_file_keys}};
 
 } // namespace weir::config

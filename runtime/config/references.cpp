@@ -34,6 +34,7 @@ void checker::references() {
   dead_letters();
   job_cycles();
   node_rules();
+  access_rules();
 }
 
 void checker::table_source(const table_config& t) {
@@ -184,6 +185,19 @@ void checker::node_rules() {
            "an embedded broker with an external Redis: the broker's offsets start again with each run, and Redis would "
            "keep the old ones",
            "name your brokers in kafka.brokers, or say \"embedded\" here too");
+}
+
+void checker::access_rules() {
+  for (auto& [name, t] : out_.tables) {
+    const auto said = seen_.find({"tables", name, "access"});
+    if (said == seen_.end())
+      t.access = out_.http.jwt ? table_access::claims : table_access::everybody;
+    else if (!out_.http.jwt && t.access != table_access::everybody)
+      report(said->second,
+             fmt::format("nobody has to authenticate, so '{}' would keep everybody out",
+                         accesses[static_cast<std::size_t>(t.access)]),
+             R"(add "auth": {"jwt": {...}} in 'http', or remove it)");
+  }
 }
 
 } // namespace weir::config

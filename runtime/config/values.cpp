@@ -88,15 +88,21 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return scaled(text, units, 1ull << 53);
 }
 
-std::optional<double> parse_rate(std::string_view text) {
-  double value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  if (error != std::errc{} ||
-      std::string_view(rest, static_cast<std::size_t>(text.data() + text.size() - rest)) != "/s")
+std::optional<duration> parse_rate(std::string_view text) {
+  constexpr std::array units{unit{"/s", 1000}, unit{"/m", 60'000}, unit{"/h", 3'600'000}};
+  double events = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), events, std::chars_format::fixed);
+  if (error != std::errc{} || !std::isfinite(events) || events <= 0)
     return std::nullopt;
-  if (!std::isfinite(value) || value <= 0 || value > 1e9)
+  const auto per = text.substr(static_cast<std::size_t>(rest - text.data()));
+  const auto* found = std::find_if(units.begin(), units.end(), [&](const unit& u) { return u.name == per; });
+  if (found == units.end())
     return std::nullopt;
-  return value;
+  // The remainder of a division that does not come out even, as in 0.1/s, is no millisecond.
+  const auto apart = std::ceil(static_cast<double>(found->factor) / events - 1e-6);
+  if (events > static_cast<double>(found->factor) || apart > 86'400'000)
+    return std::nullopt;
+  return duration{static_cast<std::int64_t>(apart)};
 }
 
 bool is_pointer(std::string_view text) {

@@ -122,7 +122,6 @@ def test_the_environment_and_set_fill_in_values(tmp_path):
 # Parts of the format that this version does not have yet: `check` takes them, `run` names them and does not start.
 LATER = {
     "cron": ("jobs/rollup", {"cron": "*/5 * * * *", "read": {"table": "hot"}, "fields": {"n": "count"}, "write": {"table": "by_site"}}),
-    "max_rate": ("tables/machines/max_rate", "5/s"),
     "chunk": ("jobs/rollup/chunk", 1000),
     "retries": ("jobs/rollup/retries", 3),
     "skip_limit": ("jobs/rollup/skip_limit", 100),

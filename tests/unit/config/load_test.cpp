@@ -123,13 +123,13 @@ TEST(a_good_topology, fills_every_field) {
 
 TEST(a_good_topology, names_the_parts_that_are_not_there_yet) {
   EXPECT_THAT(pointers(load(page_example).value),
-              ElementsAre("/tables/by_site/max_rate", "/jobs/rollup/fields/cpu_p99", "/jobs/rollup/chunk",
-                          "/jobs/rollup/skip_limit", "/jobs/rollup/retries", "/jobs/rollup/missed"));
+              ElementsAre("/jobs/rollup/fields/cpu_p99", "/jobs/rollup/chunk", "/jobs/rollup/skip_limit",
+                          "/jobs/rollup/retries", "/jobs/rollup/missed"));
 }
 
 TEST(a_good_topology, later_parts_are_valid_and_all_named) {
   const auto r = load(R"({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {
-      "a": {"from": "s", "kind": "latest", "access": {"roles": ["x"]}},
+      "a": {"from": "s", "kind": "latest"},
       "b": {"from": "s", "kind": "aggregate", "fields": {"f": {"first": "/x"}, "l": {"last": "/x"}, "v": {"var": "/x"}, "p": {"p50": "/x"}}},
       "c": {"from": "job:cron", "kind": "log", "keep": {"count": 5}}, "d": {"from": "job:change", "kind": "latest", "ttl": "1h"}},
     "jobs": {
@@ -139,12 +139,23 @@ TEST(a_good_topology, later_parts_are_valid_and_all_named) {
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_THAT(pointers(r.value),
               ::testing::UnorderedElementsAre(
-                  "/tables/a/access", "/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind", "/tables/c/keep",
-                  "/tables/d/ttl", "/jobs/cron/cron", "/jobs/cron/fields/f", "/jobs/cron/fields/r",
-                  "/jobs/cron/fields/q", "/jobs/change/on", "/jobs/change/fields/d", "/jobs/change/fields/t",
-                  "/jobs/change/derive", "/jobs/change/write/replace", "/jobs/next/after", "/jobs/next/derive"));
+                  "/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind", "/tables/c/keep", "/tables/d/ttl",
+                  "/jobs/cron/cron", "/jobs/cron/fields/f", "/jobs/cron/fields/r", "/jobs/cron/fields/q",
+                  "/jobs/change/on", "/jobs/change/fields/d", "/jobs/change/fields/t", "/jobs/change/derive",
+                  "/jobs/change/write/replace", "/jobs/next/after", "/jobs/next/derive"));
   for (const auto& u : r.value.unavailable)
     EXPECT_FALSE(u.what.empty()) << u.pointer;
+}
+
+TEST(a_good_topology, has_the_least_time_between_two_changes_of_a_key) {
+  const auto r = load(R"({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {
+      "a": {"from": "s", "kind": "latest", "max_rate": "5/s"}, "b": {"from": "s", "kind": "log", "max_rate": "30/m"},
+      "c": {"from": "s", "kind": "latest"}}})");
+  ASSERT_TRUE(r.ok()) << joined(r.problems);
+  EXPECT_TRUE(r.value.unavailable.empty());
+  EXPECT_EQ(r.value.tables.at("a").max_rate, duration{200});
+  EXPECT_EQ(r.value.tables.at("b").max_rate, duration{2000});
+  EXPECT_EQ(r.value.tables.at("c").max_rate, std::nullopt);
 }
 
 TEST(a_good_topology, on_demand_and_a_whole_table_are_there) {
@@ -205,7 +216,7 @@ TEST(fingerprint, is_of_the_definition_and_of_nothing_else) {
       of(R"("where": {"/b": {"in": [1, 2]}, "/a": {"eq": 1}}, "select": {"a": "/a"}, "key": "/k", "kind": "latest", "ttl": "1h")"));
   EXPECT_EQ(
       base,
-      of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}}, "max_rate": "1/s", "access": "x",
+      of(R"("kind": "latest", "key": "/k", "select": {"a": "/a"}, "where": {"/a": 1, "/b": {"in": [1, 2]}}, "max_rate": "1/s", "access": "public",
                         "max_view_bytes": 5, "expected_rows": 100000)"));
   // What does.
   EXPECT_NE(base,

@@ -74,6 +74,8 @@ TEST(schema, has_the_checker_s_words) {
   EXPECT_EQ(words("table", "kind"), set_of(config::kinds));
   EXPECT_EQ(words("source", "start"), set_of(config::starts));
   EXPECT_EQ(words("source", "format"), set_of(config::formats));
+  EXPECT_EQ(words("table", "access"), set_of(config::accesses));
+  EXPECT_EQ(words("jwt", "metrics"), set_of(config::metrics_readers));
   EXPECT_EQ(words("job", "on"), set_of(config::triggers));
   EXPECT_EQ(words("job", "missed"), set_of(config::missed_policies));
 }

@@ -28,10 +28,17 @@ TEST(values, a_size_is_bytes_or_a_binary_multiple) {
     EXPECT_EQ(parse_size(bad), std::nullopt) << bad;
 }
 
-TEST(values, a_rate_is_a_number_above_zero_a_second) {
-  EXPECT_EQ(parse_rate("20/s"), 20.0);
-  EXPECT_EQ(parse_rate("0.5/s"), 0.5);
-  for (const auto* bad : {"", "20", "/s", "0/s", "-1/s", "20/m", "20 /s", "inf/s", "nan/s", "1e3/s"})
+TEST(values, a_rate_is_the_least_time_between_two_events) {
+  EXPECT_EQ(parse_rate("20/s"), duration{50});
+  EXPECT_EQ(parse_rate("0.5/s"), duration{2000});
+  EXPECT_EQ(parse_rate("0.1/s"), duration{10'000});
+  EXPECT_EQ(parse_rate("3/s"), duration{334}); // rounded up: never more often than said
+  EXPECT_EQ(parse_rate("1000/s"), duration{1});
+  EXPECT_EQ(parse_rate("30/m"), duration{2000});
+  EXPECT_EQ(parse_rate("60000/m"), duration{1});
+  EXPECT_EQ(parse_rate("10/h"), duration{360'000});
+  for (const auto* bad : {"", "20", "/s", "0/s", "-1/s", "20 /s", "20/d", "20/ms", "inf/s", "nan/s", "1e3/s", "1001/s",
+                          "0.00001/s", "0.01/h"})
     EXPECT_EQ(parse_rate(bad), std::nullopt) << bad;
 }
 
