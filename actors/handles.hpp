@@ -5,6 +5,9 @@
 //       ▲ write_ack ◀─────────┘ │ change sets into the table's inbox
 //       │                       ▼ inbox_ready
 //    source                publisher ──fan_out──▶ session ──(port)──▶ browser
+//
+// A frame goes once to each reactor (fan_out_actor), which hands it to its sessions in the frame's lane; what is
+// between one session and a publisher goes straight.
 #pragma once
 
 #include "actors/messages.hpp"
@@ -19,10 +22,12 @@ namespace weir::actors {
 struct submit;
 struct attach_client;
 struct part_loaded;
-struct table_reset;
+struct lane_ended;
 struct view_subscribe;
 struct view_unsubscribe;
 struct view_catch_up;
+struct view_history;
+struct history_arrived;
 struct view_query;
 struct subscribe_answered;
 struct fan_out_arrived;
@@ -118,23 +123,32 @@ using publisher_actor = caf::typed_actor<
     caf::reacts_to<view_unsubscribe>,
     // A lagging session can write again.
     caf::reacts_to<view_catch_up>,
+    // A session asks for the entries of a log.
+    caf::reacts_to<view_history>,
     // A request for rows over HTTP.
     caf::reacts_to<view_query>,
     // INTERNAL: one partition's part of a load arrived.
     caf::reacts_to<part_loaded>,
     // INTERNAL: linger, tombstones, deadlines of who waits for a load.
-    caf::reacts_to<caf::tick_atom>, caf::reacts_to<stop_work>>;
+    caf::reacts_to<caf::tick_atom>,
+    // INTERNAL: changes that a lane's pace held back are due.
+    caf::reacts_to<caf::flush_atom>, caf::reacts_to<stop_work>>;
+
+// One per reactor: takes frames for all of its sessions.
+using fan_out_actor = caf::typed_actor<
+    // Changes of a table, ready to be written by each session of a lane.
+    caf::reacts_to<fan_out_arrived>,
+    // The table has a new epoch: the lane's clients subscribe anew.
+    caf::reacts_to<lane_ended>>;
 
 // One per WebSocket, on its connection's reactor.
 using session_actor = caf::typed_actor<
     // A publisher's answer to subscribe.
     caf::reacts_to<subscribe_answered>,
-    // Changes of a subscribed table, ready to be written.
-    caf::reacts_to<fan_out_arrived>,
     // The answer to catch_up.
     caf::reacts_to<catch_up_arrived>,
-    // The table has a new epoch: clients subscribe anew.
-    caf::reacts_to<table_reset>,
+    // The answer to history.
+    caf::reacts_to<history_arrived>,
     // Drain: close with 3001.
     caf::reacts_to<stop_work>>;
 

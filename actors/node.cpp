@@ -376,6 +376,10 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   for_sessions->tables = directory;
   for_sessions->publishers = publishers;
   for_sessions->registry = sessions;
+  for (auto* r : config.reactors)
+    for_sessions->hubs[r] = std::make_unique<fan_out_hub>(config.node, system, *r);
+  for (const auto& [id, t] : topo.tables)
+    for_sessions->deliveries[id] = delivery_metrics_of(*config.node, id);
   http::server_handlers handlers;
   handlers.request = [http](http::request r, http::responder respond) {
     http->handle(std::move(r), std::move(respond));

@@ -14,9 +14,9 @@
 #include <caf/typed_event_based_actor.hpp>
 #include <deque>
 #include <fmt/format.h>
+#include <map>
 #include <mutex>
 #include <set>
-#include <unordered_map>
 
 namespace weir::actors {
 namespace {
@@ -26,15 +26,24 @@ using clock = std::chrono::steady_clock;
 
 constexpr auto tick = 250ms;
 
-// A session that gets frames.
+// A session's subscription that gets frames.
 struct subscriber {
-  std::uint32_t generation = 0;
-  session_actor session;
+  table::lane_id lane;
+  const void* reactor = nullptr;
 };
+
+// The sessions of a lane on one reactor.
+struct lane_home {
+  fan_out_actor actor;
+  std::shared_ptr<http::lane_port> port;
+  std::size_t members = 0;
+};
+
+using subscription_id = std::pair<session_id, std::uint32_t>; // the session's generation of it
 
 // Somebody who came before the view was loaded.
 struct waiting {
-  std::variant<view_subscribe, view_query> who;
+  std::variant<view_subscribe, view_query, view_history> who;
   std::int64_t since_ms = 0;
 };
 
@@ -53,20 +62,21 @@ struct publisher_state {
   publisher_actor::stateful_pointer<publisher_state> self;
   publisher_config config;
   std::string label;
-  std::shared_ptr<const std::string> table_name;
   std::vector<partition_key> partitions;   // empty: not known yet
   std::unique_ptr<table::channel> channel; // null: nobody wants the table
   std::uint64_t life = 0;                  // of the channel, or since the inbox overflowed
   std::set<partition_key> loading;
   std::int64_t load_again_ms = 0; // after a failed load; 0: at once
   backoff retry{100ms, 5s};
-  std::unordered_map<session_id, subscriber> subscribers;
+  std::map<subscription_id, subscriber> subscribers;
+  std::map<table::lane_id, std::map<const void*, lane_home>> lanes;
+  std::int64_t wake_ms = 0; // a flush_atom is under way for then; 0: none
+  std::shared_ptr<const delivery_metrics> count;
   std::deque<waiting> queue;
   std::int64_t idle_since_ms = 0;
   std::int64_t ticks_ms = 0; // steady milliseconds as this actor last saw them
   metrics::gauge rows_gauge, bytes_gauge, watermark_age, subscriptions_gauge;
-  metrics::counter publications, gaps, frames, catch_ups;
-  metrics::histogram freshness;
+  metrics::counter publications, gaps, catch_ups;
 
   explicit publisher_state(publisher_actor::stateful_pointer<publisher_state> s) : self(s) {}
 
@@ -159,38 +169,39 @@ struct publisher_state {
       ++life; // loads under way may have been read before what was lost
       loading.clear();
     }
-    std::int64_t newest = 0;
-    for (const auto& c : content.changes) {
+    for (const auto& c : content.changes)
       publications.add(static_cast<double>(c->rows.size() + c->entries.size()));
-      newest = std::max(newest, c->newest_record_ms);
-    }
-    if (newest > 0 && !subscribers.empty())
-      freshness.observe(static_cast<double>(std::max<std::int64_t>(config.node->wall_ms() - newest, 0)) / 1000);
     channel->apply(content.changes, config.node->wall_ms());
   }
 
-  // Everything that changed since the last round becomes frames, made once and shared by all who are live.
+  // Everything that changed since the last round becomes frames, made once for each lane and shared by all in it.
   void round() {
-    if (!channel || !channel->dirty())
+    if (!channel)
       return;
-    if (subscribers.empty()) {
-      channel->skip();
-      return;
+    const auto now = config.node->wall_ms();
+    if (channel->dirty(now)) {
+      auto out = channel->flush(now);
+      if (out.reset)
+        return reset();
+      for (const auto& [lane, frames] : out.lanes)
+        for (const auto& [reactor, home] : lanes[lane])
+          for (const auto& part : frames)
+            if (home.port->offer())
+              caf::anon_send(home.actor, fan_out_arrived{home.port, count, part});
     }
-    auto out = channel->flush();
-    if (out.reset)
-      return reset();
-    for (const auto& part : out.frames) {
-      for (const auto& [id, s] : subscribers)
-        caf::anon_send(s.session, fan_out_arrived{table_name, part});
-      if (part.frame)
-        frames.add(static_cast<double>(subscribers.size()));
+    const auto due = channel->next_due_ms();
+    if (due && (wake_ms == 0 || *due < wake_ms)) {
+      wake_ms = *due;
+      self->delayed_send(self, std::chrono::milliseconds(std::max<std::int64_t>(*due - now, 1)),
+                         caf::flush_atom::value);
     }
   }
 
   void reset() {
-    for (const auto& [id, s] : subscribers)
-      caf::anon_send(s.session, table_reset{config.table.name});
+    for (const auto& [lane, homes] : lanes)
+      for (const auto& [reactor, home] : homes)
+        caf::anon_send(home.actor, lane_ended{home.port});
+    lanes.clear();
     subscribers.clear();
     count_subscriptions();
   }
@@ -207,8 +218,8 @@ struct publisher_state {
 
   void count_subscriptions() { subscriptions_gauge.set(static_cast<double>(subscribers.size())); }
 
-  void answer(const view_subscribe& m, table::subscribe_reply reply) {
-    caf::anon_send(m.from, subscribe_answered{config.table.name, m.generation, std::move(reply)});
+  void answer(const view_subscribe& m, table::subscribe_reply reply, std::shared_ptr<http::lane_port> port = nullptr) {
+    caf::anon_send(m.from, subscribe_answered{m.generation, std::move(reply), std::move(port)});
   }
 
   static table::subscribe_reply refusal(int code, bool temporary, std::string message) {
@@ -230,17 +241,39 @@ struct publisher_state {
     on_inbox(); // what is committed by now is part of the answer
     if (!channel->ready())
       return on_subscribe(m); // it has just lost its place and is loaded again: wait in the queue
-    auto reply = channel->subscribe(m.request);
-    if (reply.live) { // one that still pages through the state comes again, or not
-      subscribers[m.session] = {m.generation, m.from};
-      count_subscriptions();
+    auto reply = channel->subscribe(m.request, config.node->wall_ms());
+    if (!reply.live) // one that still pages through the state comes again, or not
+      return answer(m, std::move(reply));
+    auto& home = lanes[reply.lane][m.home.reactor];
+    if (!home.port) {
+      home.actor = m.home.actor;
+      home.port = std::make_shared<http::lane_port>();
     }
-    answer(m, std::move(reply));
+    ++home.members;
+    subscribers[{m.session, m.generation}] = {reply.lane, m.home.reactor};
+    count_subscriptions();
+    answer(m, std::move(reply), home.port);
+  }
+
+  void leave(const subscriber& who) {
+    const auto lane = lanes.find(who.lane);
+    if (lane == lanes.end())
+      return;
+    const auto home = lane->second.find(who.reactor);
+    if (home == lane->second.end() || --home->second.members > 0)
+      return;
+    lane->second.erase(home);
+    if (!lane->second.empty())
+      return;
+    lanes.erase(lane);
+    if (channel)
+      channel->close(who.lane);
   }
 
   void on_unsubscribe(const view_unsubscribe& m) {
-    const auto at = subscribers.find(m.session);
-    if (at != subscribers.end() && at->second.generation == m.generation) {
+    const auto at = subscribers.find({m.session, m.generation});
+    if (at != subscribers.end()) {
+      leave(at->second);
       subscribers.erase(at);
       count_subscriptions();
       idle_since_ms = now_ms();
@@ -257,12 +290,38 @@ struct publisher_state {
       reply.gone = true;
     } else {
       on_inbox();
-      reply = channel->catch_up(m.at);
+      reply = channel->catch_up(m.lane, m.at, config.node->wall_ms());
     }
     catch_ups.add();
     if (reply.gone)
       on_unsubscribe({m.session, m.generation});
-    caf::anon_send(m.from, catch_up_arrived{config.table.name, m.generation, std::move(reply)});
+    caf::anon_send(m.from, catch_up_arrived{m.generation, std::move(reply)});
+  }
+
+  void answer(const view_history& m, table::history_reply reply) {
+    caf::anon_send(m.from, history_arrived{m.ticket, std::move(reply)});
+  }
+
+  static table::history_reply no_history(std::string why) {
+    table::history_reply reply;
+    reply.code = 100;
+    reply.temporary = true;
+    reply.message = std::move(why);
+    return reply;
+  }
+
+  void on_history(const view_history& m) {
+    want();
+    if (!channel || !channel->ready()) {
+      if (queue.size() >= config.most_waiting)
+        return answer(m, no_history("the table is being loaded and too many wait for it"));
+      queue.push_back({m, now_ms()});
+      return;
+    }
+    on_inbox();
+    if (!channel->ready())
+      return on_history(m);
+    answer(m, channel->history(m.request, m.rows, config.node->wall_ms()));
   }
 
   // -- REST
@@ -387,6 +446,8 @@ struct publisher_state {
     for (auto& w : served) {
       if (const auto* s = std::get_if<view_subscribe>(&w.who))
         on_subscribe(*s);
+      else if (const auto* h = std::get_if<view_history>(&w.who))
+        on_history(*h);
       else
         on_query(std::get<view_query>(w.who));
     }
@@ -402,6 +463,8 @@ struct publisher_state {
           partitions.empty() ? "the table's source is not ready yet" : "the table could not be loaded in time";
       if (const auto* s = std::get_if<view_subscribe>(&w.who))
         answer(*s, refusal(100, true, why));
+      else if (const auto* h = std::get_if<view_history>(&w.who))
+        answer(*h, no_history(why));
       else
         std::get<view_query>(w.who).respond(rest_error(503, "not_ready", why));
     }
@@ -437,7 +500,6 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
   auto& s = self->state;
   s.config = std::move(config);
   s.label = "publisher/" + s.config.table.name;
-  s.table_name = std::make_shared<const std::string>(s.config.table.name);
   auto& m = *s.config.node->metrics;
   namespace names = metrics::names;
   const auto& t = s.config.table.name;
@@ -447,9 +509,8 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
   s.subscriptions_gauge = m.get(names::subscriptions, t);
   s.publications = m.get(names::publications, t);
   s.gaps = m.get(names::gaps, t);
-  s.frames = m.get(names::frames, t);
   s.catch_ups = m.get(names::catch_ups, t);
-  s.freshness = m.get(names::freshness, t);
+  s.count = delivery_metrics_of(*s.config.node, t);
   self->delayed_send(self, tick, caf::tick_atom::value);
   return {
       [self](const inbox_ready&) { self->state.on_inbox(); },
@@ -457,9 +518,14 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
       [self](const view_subscribe& m2) { self->state.on_subscribe(m2); },
       [self](const view_unsubscribe& m2) { self->state.on_unsubscribe(m2); },
       [self](const view_catch_up& m2) { self->state.on_catch_up(m2); },
+      [self](const view_history& m2) { self->state.on_history(m2); },
       [self](const view_query& m2) { self->state.on_query(m2); },
       [self](const part_loaded& m2) { self->state.on_loaded(m2); },
       [self](caf::tick_atom) { self->state.on_tick(); },
+      [self](caf::flush_atom) {
+        self->state.wake_ms = 0;
+        self->state.on_inbox();
+      },
       [self](const stop_work&) {
         self->state.on_inbox();
         self->quit();
@@ -468,6 +534,13 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
 }
 
 } // namespace
+
+std::shared_ptr<const delivery_metrics> delivery_metrics_of(const node_context& node, const std::string& table) {
+  namespace names = metrics::names;
+  return std::make_shared<const delivery_metrics>(delivery_metrics{node.metrics->get(names::frames, table),
+                                                                   node.metrics->get(names::conflated, table),
+                                                                   node.metrics->get(names::freshness, table)});
+}
 
 publisher_actor spawn_publisher(caf::actor_system& system, publisher_config config) {
   return system.spawn(publisher, std::move(config));

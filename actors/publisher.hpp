@@ -3,20 +3,29 @@
 // Duty: keeps the table's view (or ring) in memory while anyone subscribes or asks, and a grace time after; takes
 // committed changes from the inbox, encodes each round of them once and hands the shared frame to every live session;
 // answers subscribe, catch-up and REST. Promise: never waits for a session (I6); shows nothing that Redis has not
-// acknowledged (I4). A restart loads the view anew; sessions subscribe again.
+// acknowledged (I4). Frames are made once for each lane (who sees the same rows, written alike, at the same pace) and
+// go once to each reactor. A restart loads the view anew; sessions subscribe again.
 #pragma once
 
 #include "actors/context.hpp"
 #include "actors/handles.hpp"
+#include "runtime/http/lane_port.hpp"
 
 #include <caf/actor_system.hpp>
 
 namespace weir::actors {
 
+// Where a session lives: who takes frames for it.
+struct fan_out_home {
+  fan_out_actor actor;
+  const void* reactor = nullptr; // tells homes apart
+};
+
 struct view_subscribe {
   session_id session;
   std::uint32_t generation = 0;
   session_actor from;
+  fan_out_home home;
   table::subscribe_request request;
 };
 
@@ -29,7 +38,15 @@ struct view_catch_up {
   session_id session;
   std::uint32_t generation = 0;
   session_actor from;
+  table::lane_id lane;
   arrival at;
+};
+
+struct view_history {
+  std::uint32_t ticket = 0;
+  session_actor from;
+  table::history_request request;
+  table::selection_spec rows;
 };
 
 // A question over HTTP; answered once.
@@ -49,25 +66,38 @@ struct part_loaded {
 };
 
 struct subscribe_answered {
-  std::string table;
   std::uint32_t generation = 0;
   table::subscribe_reply reply;
+  std::shared_ptr<http::lane_port> port; // of the session's reactor; null unless the reply is live
+};
+
+// What deliveries of a table are counted by.
+struct delivery_metrics {
+  metrics::counter frames, conflated;
+  metrics::histogram freshness;
 };
 
 struct fan_out_arrived {
-  std::shared_ptr<const std::string> table;
+  std::shared_ptr<http::lane_port> port;
+  std::shared_ptr<const delivery_metrics> count;
   table::fan_out changes;
 };
 
+struct lane_ended {
+  std::shared_ptr<http::lane_port> port;
+};
+
 struct catch_up_arrived {
-  std::string table;
   std::uint32_t generation = 0;
   table::catch_up_reply reply;
 };
 
-struct table_reset {
-  std::string table;
+struct history_arrived {
+  std::uint32_t ticket = 0;
+  table::history_reply reply;
 };
+
+std::shared_ptr<const delivery_metrics> delivery_metrics_of(const node_context& node, const std::string& table);
 
 struct publisher_config {
   context_ptr node;
@@ -91,4 +121,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::part_loaded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::subscribe_answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::fan_out_arrived)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::catch_up_arrived)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::table_reset)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::lane_ended)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::view_history)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::history_arrived)

@@ -11,7 +11,7 @@
 
 namespace weir::actors {
 
-// Made, used and destroyed on the reactor's thread.
+// Made, used and destroyed on the reactor's thread, or while the reactor does not run.
 class reactor_companion {
 public:
   reactor_companion(caf::actor_system& system, reactor& home)

@@ -4,6 +4,7 @@
 #include "runtime/core/reactor_post.hpp"
 #include "runtime/metrics/registry.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <caf/send.hpp>
 #include <chrono>
@@ -19,7 +20,39 @@ std::int64_t steady_ms() {
       .count();
 }
 
+void count(const node_context& node, delivery_metrics of, const table::fan_out& part, std::size_t sessions) {
+  of.frames.add(static_cast<double>(sessions));
+  if (part.conflated > 0)
+    of.conflated.add(static_cast<double>(part.conflated * sessions));
+  if (part.newest_ms > 0)
+    of.freshness.observe(static_cast<double>(std::max<std::int64_t>(node.wall_ms() - part.newest_ms, 0)) / 1000,
+                         sessions);
+}
+
 } // namespace
+
+struct fan_out_hub::impl {
+  context_ptr node;
+  reactor& home;
+  reactor_companion companion;
+
+  impl(context_ptr n, caf::actor_system& system, reactor& h) : node(std::move(n)), home(h), companion(system, h) {
+    companion.become(
+        [this](const fan_out_arrived& m) {
+          const auto taken = m.port->deliver(m.changes, steady_ms());
+          if (taken > 0) // counted once it is written
+            at_round_end(home, [this, m, taken] { count(*node, *m.count, m.changes, taken); });
+        },
+        [](const lane_ended& m) { m.port->reset(); });
+  }
+};
+
+fan_out_hub::fan_out_hub(const context_ptr& node, caf::actor_system& system, reactor& home)
+    : impl_(std::make_unique<impl>(node, system, home)) {}
+
+fan_out_hub::~fan_out_hub() = default;
+
+fan_out_home fan_out_hub::home() const { return {impl_->companion.as<fan_out_actor>(), &impl_->home}; }
 
 class session final : public http::web_socket_handler, http::session_output, http::session_publishers {
 public:
@@ -30,10 +63,10 @@ public:
         policy_(fmt::format("{}-{}", config_->node->incarnation, id_.value), WEIR_VERSION, config_->tables, *this,
                 *this, config_->limits, steady_ms()) {
     companion_.become(
-        [this](const subscribe_answered& m) { policy_.on_subscribed(m.table, m.generation, m.reply, steady_ms()); },
-        [this](const fan_out_arrived& m) { policy_.on_fan_out(*m.table, m.changes, steady_ms()); },
-        [this](const catch_up_arrived& m) { policy_.on_caught_up(m.table, m.generation, m.reply, steady_ms()); },
-        [this](const table_reset& m) { policy_.on_reset(m.table); }, [this](const stop_work&) { policy_.shut_down(); });
+        [this](const subscribe_answered& m) { policy_.on_subscribed(m.generation, m.reply, m.port, steady_ms()); },
+        [this](const catch_up_arrived& m) { policy_.on_caught_up(m.generation, m.reply, steady_ms()); },
+        [this](const history_arrived& m) { policy_.on_history(m.ticket, m.reply); },
+        [this](const stop_work&) { policy_.shut_down(); });
     config_->registry->add(socket_.home(), this);
     sessions_.set(static_cast<double>(config_->registry->size()));
   }
@@ -77,15 +110,25 @@ private:
   // -- to the publishers
 
   void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override {
-    caf::anon_send(config_->publishers.at(table), view_subscribe{id_, generation, self_, std::move(request)});
+    caf::anon_send(config_->publishers.at(table),
+                   view_subscribe{id_, generation, self_, config_->hubs.at(&socket_home_)->home(), std::move(request)});
   }
 
   void unsubscribe(const std::string& table, std::uint32_t generation) override {
     caf::anon_send(config_->publishers.at(table), view_unsubscribe{id_, generation});
   }
 
-  void catch_up(const std::string& table, std::uint32_t generation, arrival from) override {
-    caf::anon_send(config_->publishers.at(table), view_catch_up{id_, generation, self_, from});
+  void catch_up(const std::string& table, std::uint32_t generation, table::lane_id lane, arrival from) override {
+    caf::anon_send(config_->publishers.at(table), view_catch_up{id_, generation, self_, lane, from});
+  }
+
+  void history(const std::string& table, std::uint32_t ticket, table::history_request request,
+               table::selection_spec rows) override {
+    caf::anon_send(config_->publishers.at(table), view_history{ticket, self_, std::move(request), std::move(rows)});
+  }
+
+  void caught_up(const std::string& table, const table::fan_out& part) override {
+    count(*config_->node, *config_->deliveries.at(table), part, 1);
   }
 
   std::shared_ptr<const session_config> config_;

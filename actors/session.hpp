@@ -38,12 +38,26 @@ private:
   std::map<reactor*, std::set<session*>> sessions_;
 };
 
+// Takes frames for all sessions of a reactor. Made before the server listens, destroyed after the reactor has stopped.
+class fan_out_hub {
+public:
+  fan_out_hub(const context_ptr& node, caf::actor_system& system, reactor& home);
+  ~fan_out_hub();
+  fan_out_home home() const;
+
+private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
 struct session_config {
   context_ptr node;
   caf::actor_system* system = nullptr;
   std::shared_ptr<const http::table_directory> tables;
   std::map<std::string, publisher_actor> publishers;
   std::shared_ptr<session_registry> registry;
+  std::map<const reactor*, std::unique_ptr<fan_out_hub>> hubs;               // one for each of the server's reactors
+  std::map<std::string, std::shared_ptr<const delivery_metrics>> deliveries; // by table
   http::session_limits limits;
 };
 

@@ -49,13 +49,27 @@ bool read_connect(const element& from, connect_command& to, const command_limits
 }
 
 void look_into_data(const element& data, subscribe_command& to) {
-  to.data = simdjson::minify(data);
   simdjson::dom::object members;
-  if (data.get(members) != simdjson::SUCCESS)
+  if (data.get(members) != simdjson::SUCCESS) {
+    to.data_problem = "data has to be an object";
     return;
+  }
   for (const auto& [name, value] : members) {
-    to.wants_where |= name == "where" && !value.is_null();
-    to.wants_max_rate |= name == "max_rate" && !value.is_null();
+    if (value.is_null())
+      continue;
+    std::string_view text;
+    if (name == "where") {
+      to.where = simdjson::minify(value);
+    } else if (name == "max_rate") {
+      if (value.get(text) != simdjson::SUCCESS)
+        to.data_problem = "max_rate has to be a string such as \"2/s\"";
+      to.max_rate = text;
+    } else if (name == "tags") {
+      if (value.get(to.tags) != simdjson::SUCCESS)
+        to.data_problem = "tags has to be true or false";
+    } else {
+      to.data_problem = "unknown member '" + std::string(name) + "' in data; there are: where max_rate tags";
+    }
   }
 }
 
@@ -87,8 +101,43 @@ bool read_subscribe(const element& from, subscribe_command& to, const command_li
       good = read(value, to.token, 4 * limits.text);
     else if (name == "tf")
       to.has_tags_filter = !value.is_null();
-    else if (name == "data" && !value.is_null())
+    else if (name == "delta") {
+      std::string text;
+      good = read(value, text, limits.text);
+      to.delta = text == "fossil";
+    } else if (name == "data" && !value.is_null())
       look_into_data(value, to);
+    if (!good)
+      return false;
+  }
+  return !to.channel.empty();
+}
+
+bool read(const element& from, std::int64_t& to) { return from.is_null() || from.get(to) == simdjson::SUCCESS; }
+
+bool read_since(const element& from, history_command& to, const command_limits& limits) {
+  if (from.is_null())
+    return true;
+  simdjson::dom::object members;
+  if (from.get(members) != simdjson::SUCCESS)
+    return false;
+  to.has_since = true;
+  for (const auto& [name, value] : members)
+    if ((name == "offset" && !read(value, to.offset)) || (name == "epoch" && !read(value, to.epoch, limits.text)))
+      return false;
+  return true;
+}
+
+bool read_history(const element& from, history_command& to, const command_limits& limits) {
+  simdjson::dom::object members;
+  if (from.get(members) != simdjson::SUCCESS)
+    return false;
+  for (const auto& [name, value] : members) {
+    const bool good = name == "channel"   ? read(value, to.channel, limits.channel)
+                      : name == "limit"   ? read(value, to.limit)
+                      : name == "reverse" ? read(value, to.reverse)
+                      : name == "since"   ? read_since(value, to, limits)
+                                          : true;
     if (!good)
       return false;
   }
@@ -146,6 +195,8 @@ std::string_view read_command(const element& root, client_command& to, const com
       good = read_connect(value, to.connect, limits);
     else if (to.kind == command_kind::subscribe)
       good = read_subscribe(value, to.subscribe, limits);
+    else if (to.kind == command_kind::history)
+      good = read_history(value, to.history, limits);
     else if (to.kind == command_kind::unsubscribe)
       good = read_channel(value, to.channel, true, limits);
     else

@@ -39,10 +39,23 @@ struct subscribe_command {
   std::uint32_t flag = 0; // 1: short channel ids offered; 2: reject a recovery that fails
   std::uint64_t offset = 0;
   bool recover = false;
-  bool has_tags_filter = false;                     // `tf`
-  bool wants_where = false, wants_max_rate = false; // members of `data`
+  bool has_tags_filter = false; // `tf`
+  bool delta = false;           // `delta` is "fossil"; others are not spoken and not agreed
   std::string cursor, epoch, token;
-  std::string data; // raw JSON; empty: none
+  // Members of `data`.
+  std::string where;    // raw JSON; empty: none
+  std::string max_rate; // as written
+  bool tags = false;
+  std::string data_problem; // not empty: what is wrong with `data`
+};
+
+struct history_command {
+  std::string channel;
+  std::int64_t limit = 0;
+  bool has_since = false;
+  std::uint64_t offset = 0;
+  std::string epoch;
+  bool reverse = false;
 };
 
 struct client_command {
@@ -50,6 +63,7 @@ struct client_command {
   command_kind kind = command_kind::pong;
   connect_command connect;
   subscribe_command subscribe;
+  history_command history;
   std::string channel; // unsubscribe and the others that name one
 };
 

@@ -46,19 +46,19 @@ std::string connect_reply(std::uint32_t id, std::string_view client, std::string
   return out += ",\"pong\":true}}";
 }
 
-std::string subscribe_reply_text(std::uint32_t id, std::string_view body) {
+std::string reply_text(std::uint32_t id, std::string_view method, std::string_view body) {
   std::string out;
-  out.reserve(body.size() + 40);
-  out += "{\"id\":" + std::to_string(id) + ",\"subscribe\":";
+  out.reserve(body.size() + method.size() + 30);
+  out += "{\"id\":" + std::to_string(id) + ",\"";
+  out += method;
+  out += "\":";
   out += body;
   return out += '}';
 }
 
-std::string empty_reply(std::uint32_t id, std::string_view method) {
-  std::string out = "{\"id\":" + std::to_string(id) + ",\"";
-  out += method;
-  return out += "\":{}}";
-}
+std::string subscribe_reply_text(std::uint32_t id, std::string_view body) { return reply_text(id, "subscribe", body); }
+
+std::string empty_reply(std::uint32_t id, std::string_view method) { return reply_text(id, method, "{}"); }
 
 std::string unsubscribe_push(std::string_view channel, std::uint32_t code, std::string_view reason) {
   std::string out = "{\"push\":{\"channel\":";

@@ -35,6 +35,8 @@ std::string connect_reply(std::uint32_t id, std::string_view client, std::string
                           std::uint32_t ping_seconds);
 // `body` is the JSON object for `subscribe`.
 std::string subscribe_reply_text(std::uint32_t id, std::string_view body);
+// {"id":N,"<method>":body}
+std::string reply_text(std::uint32_t id, std::string_view method, std::string_view body);
 // {"id":N,"<method>":{}}
 std::string empty_reply(std::uint32_t id, std::string_view method);
 std::string unsubscribe_push(std::string_view channel, std::uint32_t code, std::string_view reason);

@@ -12,8 +12,11 @@ using scalar = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, d
 
 enum class comparison { eq, ne, gt, gte, lt, lte, in, prefix, exists };
 
+// Where a condition chooses rows (subscriptions, REST), this name in place of a pointer stands for the row's key.
+inline constexpr const char* row_key_name = "key";
+
 struct test {
-  std::string pointer; // RFC 6901, checked
+  std::string pointer; // RFC 6901, checked; or row_key_name
   comparison op = comparison::eq;
   std::vector<scalar> operands; // one, but for `in`; `exists` has one bool
 };

@@ -111,6 +111,14 @@ condition condition_reader::read(node& n, const std::string& pointer, int depth)
     const auto at = pointer + '/' + pointer_token(m.name);
     if (m.name == "any") {
       alternatives(m, at, depth, out);
+    } else if (rows_ && m.name == row_key_name) {
+      const auto before = out.all.size();
+      tests(m, at, out);
+      for (auto i = before; i < out.all.size(); ++i)
+        if (out.all[i].op == comparison::exists ||
+            !std::all_of(out.all[i].operands.begin(), out.all[i].operands.end(),
+                         [](const scalar& o) { return std::holds_alternative<std::string>(o); }))
+          fault(m, at, "a row's key is compared with strings", R"(write {"key": "a"} or {"key": {"prefix": "a"}})");
     } else if (m.name.empty() || !is_pointer(m.name)) {
       fault(m, at, fmt::format("'{}' is no JSON Pointer", m.name),
             m.name.starts_with('/') ? "'~' is written '~0', and '/' in a name '~1'"
@@ -263,10 +271,12 @@ parsed_condition parse_condition(std::string_view text, std::string_view at) {
   auto document = config::parse_document(text, {.name = "", .comments = false, .pointer = at}, out.problems);
   if (!document)
     return out;
-  config::condition_reader reader([&](config::position where, const std::string&, const std::string& pointer,
-                                      std::string what, std::string remedy) {
-    out.problems.push_back({pointer, where.line, where.column, std::move(what), std::move(remedy), ""});
-  });
+  config::condition_reader reader(
+      [&](config::position where, const std::string&, const std::string& pointer, std::string what,
+          std::string remedy) {
+        out.problems.push_back({pointer, where.line, where.column, std::move(what), std::move(remedy), ""});
+      },
+      true);
   out.value = reader.read(*document, std::string(at));
   return out;
 }

@@ -20,6 +20,7 @@ inline constexpr std::size_t condition_test_limit = 1000;     // tests of one `w
 inline constexpr std::size_t condition_operand_limit = 10000; // values of all its `in` together
 
 // Never throws. Texts over 64 KiB are refused. No ${...} is replaced here: what comes from clients sees no environment.
+// Chooses rows, so "key" may stand in place of a pointer, for strings.
 [[nodiscard]] parsed_condition parse_condition(std::string_view json, std::string_view at = "");
 
 // The same meaning always gives the same text (order of tests does not matter); empty for the empty condition.

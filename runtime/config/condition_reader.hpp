@@ -12,7 +12,8 @@ public:
   using reporter = std::function<void(position at, const std::string& place, const std::string& pointer,
                                       std::string what, std::string remedy)>;
 
-  explicit condition_reader(reporter report) : report_(std::move(report)) {}
+  // rows: the condition chooses rows, so row_key_name may stand in place of a pointer.
+  explicit condition_reader(reporter report, bool rows = false) : report_(std::move(report)), rows_(rows) {}
 
   condition read(node& n, const std::string& pointer, int depth = 0);
 
@@ -26,6 +27,7 @@ private:
   bool room(const node& n, const std::string& pointer, std::size_t tests, std::size_t operands);
 
   reporter report_;
+  bool rows_;
   std::size_t tests_ = 0, operands_ = 0;
   bool full_ = false;
 };

@@ -40,6 +40,8 @@ void reactor::stop() {
 
 bool post(reactor& to, std::function<void()> task) { return to.post(std::move(task)); }
 
+void at_round_end(reactor& of, std::function<void()> task) { of.at_round_end(std::move(task)); }
+
 bool reactor::post(task t) {
   {
     std::lock_guard lock(mutex_);

@@ -11,4 +11,7 @@ class reactor;
 // was stopped.
 bool post(reactor& to, std::function<void()> task);
 
+// Runs `task` at the end of the reactor's current round, behind what was asked for earlier. On its thread only.
+void at_round_end(reactor& of, std::function<void()> task);
+
 } // namespace weir

@@ -1,11 +1,38 @@
 #include "runtime/http/session_policy.hpp"
 
 #include "proto/client_reply.hpp"
+#include "runtime/config/condition.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
 #include <utility>
 
 namespace weir::http {
+namespace {
+
+// Slower than this, what was removed meanwhile might be forgotten.
+constexpr double longest_interval_ms = 300'000;
+
+// "2/s", "30/m", "0.5/s": the time between two frames in milliseconds; 0: no bound worth keeping.
+std::optional<std::uint32_t> interval_of(std::string_view rate) {
+  double n = 0;
+  const auto* end = rate.data() + rate.size();
+  const auto [rest, problem] = std::from_chars(rate.data(), end, n);
+  const std::string_view unit(rest, static_cast<std::size_t>(end - rest));
+  const double ms = unit == "/s" ? 1000 : unit == "/m" ? 60'000 : unit == "/h" ? 3'600'000 : 0;
+  if (problem != std::errc{} || ms == 0 || !(n > 0) || !std::isfinite(n) || ms / n > longest_interval_ms)
+    return std::nullopt;
+  return static_cast<std::uint32_t>(ms / n);
+}
+
+} // namespace
+
+session_policy::~session_policy() {
+  for (auto& s : subscriptions_)
+    leave(s);
+}
 
 session_policy::session_policy(std::string client, std::string server_version,
                                std::shared_ptr<const table_directory> tables, session_output& output,
@@ -13,11 +40,28 @@ session_policy::session_policy(std::string client, std::string server_version,
     : client_(std::move(client)), server_version_(std::move(server_version)), tables_(std::move(tables)),
       output_(output), publishers_(publishers), limits_(limits), opened_ms_(now_ms) {}
 
-session_policy::subscription* session_policy::find(std::string_view table) {
+session_policy::subscription* session_policy::find(std::string_view channel) {
   for (auto& s : subscriptions_)
-    if (s.table == table)
+    if (s.channel == channel)
       return &s;
   return nullptr;
+}
+
+session_policy::subscription* session_policy::find(std::uint32_t generation) {
+  for (auto& s : subscriptions_)
+    if (s.generation == generation)
+      return &s;
+  return nullptr;
+}
+
+void session_policy::leave(subscription& s) {
+  if (const auto port = std::exchange(s.port, nullptr))
+    port->leave(s.place);
+}
+
+void session_policy::moved_in_lane(std::uint32_t generation, std::size_t index) {
+  if (auto* s = find(generation))
+    s->place = index;
 }
 
 std::size_t session_policy::lagging() const {
@@ -32,7 +76,7 @@ void session_policy::answer(std::string text) {
     output_.reply(std::move(text));
     return;
   }
-  answers_.push_back({0, std::move(text)});
+  answers_.push_back({0, std::move(text), 0, 0});
   if (answers_.size() > limits_.waiting_answers)
     close(client_close::bad_request, "too many commands at once");
 }
@@ -88,10 +132,10 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
   case command_kind::ping: answer(empty_reply(command.id, "ping")); return;
   case command_kind::pong:
   case command_kind::send: return;
+  case command_kind::history: history(command.history, command.id, now_ms); return;
   case command_kind::publish:
   case command_kind::presence:
   case command_kind::presence_stats:
-  case command_kind::history:
   case command_kind::rpc:
   case command_kind::refresh:
   case command_kind::sub_refresh:
@@ -110,7 +154,7 @@ void session_policy::connect(const client_command& command, std::int64_t now_ms)
 int session_policy::objection(const subscribe_command& wanted, std::string& message) const {
   const auto& channel = wanted.channel;
   if (channel.find('*') != std::string::npos) {
-    message = "subscriptions to several tables by a pattern are not available yet";
+    message = "a subscription is to one table: patterns are not spoken";
     return client_error::bad_request;
   }
   const auto slash = channel.find('/');
@@ -123,22 +167,77 @@ int session_policy::objection(const subscribe_command& wanted, std::string& mess
     message = std::move(text);
     return client_error::bad_request;
   };
-  if (slash != std::string::npos)
-    return bad("subscriptions to one key are not available yet");
   if (wanted.has_tags_filter)
-    return bad("tag filters (tf) are not spoken");
-  if (wanted.wants_where)
-    return bad("subscriptions with 'where' are not available yet");
-  if (wanted.wants_max_rate)
-    return bad("subscriptions with 'max_rate' are not available yet");
+    return bad("tag filters (tf) are not spoken: use 'where' in data");
+  if (!wanted.data_problem.empty())
+    return bad(wanted.data_problem);
   if (wanted.type > 1 || wanted.phase > 2)
     return bad("this type of subscription is not spoken");
   const bool keyed = table->second != table_kind::log;
   if (keyed && wanted.type == 0)
-    return bad("table '" + channel + "' has keyed rows: use a map subscription (newMapSubscription)");
+    return bad("table '" + table->first + "' has keyed rows: use a map subscription (newMapSubscription)");
   if (!keyed && wanted.type == 1)
-    return bad("table '" + channel + "' is a log: use a stream subscription (newSubscription)");
+    return bad("table '" + table->first + "' is a log: use a stream subscription (newSubscription)");
+  if (!keyed && slash != std::string::npos)
+    return bad("table '" + table->first + "' is a log: it has no keys");
+  if (slash != std::string::npos && slash + 1 == channel.size())
+    return bad("no key behind '/'");
   return 0;
+}
+
+std::string session_policy::read_wishes(const subscribe_command& wanted, table::subscribe_request& request) {
+  auto& lane = request.lane;
+  lane.short_id = (wanted.flag & 1) != 0;
+  lane.delta = wanted.delta && request.map;
+  lane.tags = wanted.tags;
+  if (const auto slash = wanted.channel.find('/'); slash != std::string::npos) {
+    lane.rows.one_key = true;
+    lane.rows.key = wanted.channel.substr(slash + 1);
+  }
+  if (!wanted.max_rate.empty()) {
+    const auto interval = interval_of(wanted.max_rate);
+    if (!interval)
+      return "max_rate '" + wanted.max_rate +
+             "': write a number above 0 and /s, /m or /h, at least 12/h, such as \"2/s\"";
+    lane.interval_ms = *interval;
+  }
+  if (!wanted.where.empty()) {
+    auto parsed = parse_condition(wanted.where, "/where");
+    if (!parsed.ok()) {
+      const auto& first = parsed.problems.front();
+      return first.pointer + ": " + first.what + (first.remedy.empty() ? "" : "; " + first.remedy);
+    }
+    lane.rows.where = std::move(parsed.value);
+    lane.rows.where_text = canonical_text(lane.rows.where);
+  }
+  return {};
+}
+
+void session_policy::history(const history_command& wanted, std::uint32_t id, std::int64_t now_ms) {
+  const auto table = tables_->find(wanted.channel);
+  if (table == tables_->end())
+    return answer(error_reply(id, client_error::unknown_channel, "unknown channel"));
+  if (table->second != table_kind::log)
+    return answer(error_reply(id, client_error::bad_request,
+                              "table '" + table->first + "' has keyed rows: only a log has a history"));
+  table::history_request request;
+  request.limit = wanted.limit;
+  request.since = wanted.has_since;
+  request.offset = version{wanted.offset};
+  request.epoch = wanted.epoch;
+  request.reverse = wanted.reverse;
+  const auto ticket = next_generation_++;
+  answers_.push_back({ticket, {}, id, now_ms});
+  const auto* s = find(wanted.channel);
+  publishers_.history(wanted.channel, ticket, std::move(request), s ? s->rows : table::selection_spec{});
+}
+
+void session_policy::on_history(std::uint32_t ticket, const table::history_reply& reply) {
+  for (const auto& a : answers_)
+    if (a.generation == ticket && a.history != 0)
+      return answer_subscribe(ticket, reply.code != 0
+                                          ? error_reply(a.history, reply.code, reply.message, reply.temporary)
+                                          : reply_text(a.history, "history", reply.body));
 }
 
 void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
@@ -166,12 +265,18 @@ void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
   request.offset = version{wanted.offset};
   request.epoch = std::move(wanted.epoch);
   request.cursor = std::move(wanted.cursor);
+  if (auto problem = read_wishes(wanted, request); !problem.empty()) {
+    answer(error_reply(command.id, client_error::bad_request, problem));
+    return;
+  }
   subscription s;
-  s.table = std::move(wanted.channel);
+  s.channel = std::move(wanted.channel);
+  s.table = s.channel.substr(0, s.channel.find('/'));
+  s.rows = request.lane.rows;
   s.generation = next_generation_++;
   s.command = command.id;
   s.asked_ms = now_ms;
-  answers_.push_back({s.generation, {}});
+  answers_.push_back({s.generation, {}, 0, now_ms});
   subscriptions_.push_back(std::move(s));
   const auto& stored = subscriptions_.back();
   publishers_.subscribe(stored.table, stored.generation, std::move(request));
@@ -190,13 +295,14 @@ void session_policy::unsubscribe(const client_command& command) {
 void session_policy::erase(subscription& s) {
   if (asked_ == s.generation)
     asked_ = 0;
+  leave(s);
   if (&s != &subscriptions_.back())
     s = std::move(subscriptions_.back());
   subscriptions_.pop_back();
 }
 
 void session_policy::resubscribe(subscription& s) {
-  auto push = unsubscribe_push(s.table, client_unsubscribe::insufficient_state, "insufficient state");
+  auto push = unsubscribe_push(s.channel, client_unsubscribe::insufficient_state, "insufficient state");
   if (s.held) { // right behind its reply, which has not gone yet
     for (auto& a : answers_)
       if (a.generation == s.generation)
@@ -210,10 +316,10 @@ void session_policy::resubscribe(subscription& s) {
 
 // --- publishers
 
-void session_policy::on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply,
-                                   std::int64_t now_ms) {
-  auto* s = find(table);
-  if (!s || s->generation != generation || s->is != stage::asking)
+void session_policy::on_subscribed(std::uint32_t generation, table::subscribe_reply reply,
+                                   std::shared_ptr<lane_port> port, std::int64_t now_ms) {
+  auto* s = find(generation);
+  if (!s || s->is != stage::asking)
     return;
   auto text = reply.code != 0 ? error_reply(s->command, reply.code, reply.message, reply.temporary)
                               : subscribe_reply_text(s->command, reply.body);
@@ -222,41 +328,72 @@ void session_policy::on_subscribed(const std::string& table, std::uint32_t gener
   } else {
     s->is = stage::live;
     s->cursor = reply.at;
+    s->lane = reply.lane;
+    s->exact = reply.exact;
+    s->interval_ms = reply.interval_ms;
+    s->next_ms = now_ms + reply.interval_ms;
     s->held = answers_.front().generation != generation;
     s->lagging = reply.more || s->held; // what comes before its reply has gone is fetched when it has
+    if (port) {
+      s->port = std::move(port);
+      s->place = s->port->join(*this, generation);
+    }
   }
   answer_subscribe(generation, std::move(text));
   ask_next(now_ms);
 }
 
-void session_policy::on_fan_out(const std::string& table, const table::fan_out& changes, std::int64_t now_ms) {
-  auto* s = find(table);
-  if (!s || s->is != stage::live || changes.to <= s->cursor || s->lagging)
-    return;
-  if (changes.from != s->cursor) { // one was lost on the way
+bool session_policy::on_fan_out(std::uint32_t generation, const table::fan_out& changes, std::int64_t now_ms) {
+  auto* s = find(generation);
+  if (!s || s->is != stage::live || changes.to <= s->cursor)
+    return false;
+  if (s->lagging) {
+    if (s->interval_ms > 0)
+      ask_next(now_ms);
+    return false;
+  }
+  if (s->exact ? changes.from != s->cursor : changes.from > s->cursor) { // one was left out on the way
     s->lagging = true;
     ask_next(now_ms);
-  } else if (!changes.frame || output_.push(changes.frame)) {
+    return false;
+  }
+  if (!changes.frame) {
     s->cursor = changes.to;
-  } else {
+    return false;
+  }
+  if (!output_.push(changes.frame)) {
     s->lagging = true;
     busy_ = true;
+    return false;
   }
+  s->cursor = changes.to;
+  s->next_ms = now_ms + s->interval_ms;
+  return true;
 }
 
-void session_policy::on_caught_up(const std::string& table, std::uint32_t generation,
-                                  const table::catch_up_reply& reply, std::int64_t now_ms) {
+void session_policy::on_left_out(std::uint32_t generation, std::int64_t now_ms) {
+  auto* s = find(generation);
+  if (!s || s->is != stage::live)
+    return;
+  s->lagging = true;
+  ask_next(now_ms);
+}
+
+void session_policy::on_caught_up(std::uint32_t generation, const table::catch_up_reply& reply, std::int64_t now_ms) {
   if (asked_ != generation)
     return; // ended, or asked once more since
   asked_ = 0;
-  auto* s = find(table);
-  if (s && s->generation == generation && s->lagging) {
+  auto* s = find(generation);
+  if (s && s->lagging) {
     if (reply.gone) {
       resubscribe(*s);
     } else if (reply.part.from == s->cursor) {
       if (!reply.part.frame || output_.push(reply.part.frame)) {
         s->cursor = reply.part.to;
         s->lagging = reply.more;
+        s->next_ms = reply.more ? 0 : now_ms + s->interval_ms;
+        if (reply.part.frame)
+          output_.caught_up(s->table, reply.part);
       } else {
         busy_ = true;
       }
@@ -265,8 +402,8 @@ void session_policy::on_caught_up(const std::string& table, std::uint32_t genera
   ask_next(now_ms);
 }
 
-void session_policy::on_reset(const std::string& table) {
-  if (auto* s = find(table); s && s->is == stage::live)
+void session_policy::on_reset(std::uint32_t generation) {
+  if (auto* s = find(generation); s && s->is == stage::live)
     resubscribe(*s);
 }
 
@@ -276,12 +413,12 @@ void session_policy::ask_next(std::int64_t now_ms) {
   for (std::size_t i = 0; i < subscriptions_.size(); ++i) {
     const auto index = (turn_ + i) % subscriptions_.size();
     const auto& s = subscriptions_[index];
-    if (!s.lagging || s.held)
+    if (!s.lagging || s.held || (s.interval_ms > 0 && now_ms < s.next_ms))
       continue;
     turn_ = index + 1;
     asked_ = s.generation;
     asked_ms_ = now_ms;
-    publishers_.catch_up(s.table, s.generation, s.cursor);
+    publishers_.catch_up(s.table, s.generation, s.lane, s.cursor);
     return;
   }
 }
@@ -336,13 +473,19 @@ void session_policy::on_tick(std::int64_t now_ms) {
     erase(s);
     answer_subscribe(generation, std::move(text));
   }
+  for (auto& a : answers_)
+    if (a.history != 0 && a.text.empty() && now_ms - a.asked_ms >= limits_.answer_ms)
+      a.text = error_reply(a.history, client_error::internal, "the table does not answer yet", true);
+  send_answers();
   ask_next(now_ms);
 }
 
 void session_policy::end_all() {
   closed_ = true;
-  for (const auto& s : subscriptions_)
+  for (auto& s : subscriptions_) {
+    leave(s);
     publishers_.unsubscribe(s.table, s.generation);
+  }
   subscriptions_.clear();
   answers_.clear();
   asked_ = 0;

@@ -9,6 +9,7 @@
 
 #include "proto/client_command.hpp"
 #include "proto/topology.hpp"
+#include "runtime/http/lane_port.hpp"
 #include "runtime/http/web_socket.hpp"
 #include "runtime/table/publication.hpp"
 
@@ -34,6 +35,11 @@ public:
   virtual bool push(const frame_ptr& f) = 0; // false: on_writable() will be called
   virtual void close(std::uint16_t code, std::string_view reason) = 0;
   virtual std::uint64_t stalled_ms() const = 0;
+  // A frame that was made for this session alone, or for others that were as far behind, was pushed.
+  virtual void caught_up(const std::string& table, const table::fan_out& part) {
+    static_cast<void>(table);
+    static_cast<void>(part);
+  }
 };
 
 // The publishers, as the policy sees them. Each call is a message to the table's publisher; answers come by the on_...
@@ -42,9 +48,12 @@ class session_publishers {
 public:
   virtual ~session_publishers() = default;
   virtual void subscribe(const std::string& table, std::uint32_t generation,
-                         table::subscribe_request request) = 0;                                // on_subscribed
-  virtual void unsubscribe(const std::string& table, std::uint32_t generation) = 0;            // no answer
-  virtual void catch_up(const std::string& table, std::uint32_t generation, arrival from) = 0; // on_caught_up
+                         table::subscribe_request request) = 0;                     // on_subscribed
+  virtual void unsubscribe(const std::string& table, std::uint32_t generation) = 0; // no answer
+  virtual void catch_up(const std::string& table, std::uint32_t generation, table::lane_id lane,
+                        arrival from) = 0; // on_caught_up
+  virtual void history(const std::string& table, std::uint32_t ticket, table::history_request request,
+                       table::selection_spec rows) = 0; // on_history
 };
 
 struct session_limits {
@@ -60,6 +69,9 @@ struct session_limits {
 
 class session_policy {
 public:
+  ~session_policy();
+  session_policy(const session_policy&) = delete;
+  session_policy& operator=(const session_policy&) = delete;
   session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables,
                  session_output& output, session_publishers& publishers, session_limits limits, std::int64_t now_ms);
 
@@ -71,14 +83,19 @@ public:
   void on_closed();
 
   // From a publisher.
-  void on_subscribed(const std::string& table, std::uint32_t generation, table::subscribe_reply reply,
+  // port: through which the lane's frames come from now on, where the reply is live.
+  void on_subscribed(std::uint32_t generation, table::subscribe_reply reply, std::shared_ptr<lane_port> port,
                      std::int64_t now_ms);
-  void on_fan_out(const std::string& table, const table::fan_out& changes, std::int64_t now_ms);
-  void on_caught_up(const std::string& table, std::uint32_t generation, const table::catch_up_reply& reply,
-                    std::int64_t now_ms);
-  // All live subscriptions of the table end with an unsubscribe push that makes the client subscribe again: the table
-  // has a new epoch, or its publisher was started anew.
-  void on_reset(const std::string& table);
+  // True: it was pushed.
+  bool on_fan_out(std::uint32_t generation, const table::fan_out& changes, std::int64_t now_ms);
+  // A frame was left out on the way: what the subscription stands at may not be the newest.
+  void on_left_out(std::uint32_t generation, std::int64_t now_ms);
+  void on_caught_up(std::uint32_t generation, const table::catch_up_reply& reply, std::int64_t now_ms);
+  void on_history(std::uint32_t ticket, const table::history_reply& reply);
+  // The subscription ends with an unsubscribe push that makes the client subscribe again: the table has a new epoch, or
+  // its publisher was started anew.
+  void on_reset(std::uint32_t generation);
+  void moved_in_lane(std::uint32_t generation, std::size_t index);
 
   // Ends the connection so that clients come back (the node is shutting down).
   void shut_down();
@@ -93,23 +110,34 @@ private:
   enum class stage : std::uint8_t { asking, live };
 
   struct subscription {
+    std::string channel; // as the client names it: the table, or table/key
     std::string table;
+    table::selection_spec rows;
     std::uint32_t generation = 0;
     std::uint32_t command = 0; // asking: id to be answered
     stage is = stage::asking;
     bool lagging = false;
-    bool held = false; // live, but its reply waits behind that of an earlier command: nothing of it may be sent
+    bool held = false;  // live, but its reply waits behind that of an earlier command: nothing of it may be sent
+    bool exact = false; // frames fit only where the one before ended; else one that starts earlier brings no harm
     arrival cursor;
-    std::int64_t asked_ms = 0; // asking: when the publisher was asked
+    std::int64_t asked_ms = 0;     // asking: when the publisher was asked
+    std::uint32_t interval_ms = 0; // least time between two frames
+    std::int64_t next_ms = 0;      // no catch-up before
+    table::lane_id lane;
+    std::shared_ptr<lane_port> port; // live
+    std::size_t place = 0;           // in the port
   };
 
   // Replies go out in the order of the commands: what is answered before its turn waits here.
   struct waiting_answer {
-    std::uint32_t generation = 0; // of the subscription that is asked about; 0: answered at once
+    std::uint32_t generation = 0; // of the subscription, or the ticket, that is asked about; 0: answered at once
     std::string text;             // empty: not known yet
+    std::uint32_t history = 0;    // id of a history command
+    std::int64_t asked_ms = 0;
   };
 
-  subscription* find(std::string_view table);
+  subscription* find(std::string_view channel);
+  subscription* find(std::uint32_t generation);
   void answer(std::string text);
   void answer_subscribe(std::uint32_t generation, std::string text);
   void send_answers();
@@ -119,6 +147,10 @@ private:
   void unsubscribe(const client_command& command);
   // Why a subscribe command is refused: 0 if it is not.
   int objection(const subscribe_command& wanted, std::string& message) const;
+  // Fills in what the command's channel, flags and data ask for. Not empty: what is wrong with them.
+  static std::string read_wishes(const subscribe_command& wanted, table::subscribe_request& request);
+  void history(const history_command& wanted, std::uint32_t id, std::int64_t now_ms);
+  void leave(subscription& s);
   void erase(subscription& s);
   void resubscribe(subscription& s);
   void ask_next(std::int64_t now_ms);

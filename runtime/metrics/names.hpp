@@ -77,7 +77,7 @@ inline constexpr counter_name<1> gaps{
     "weir_gaps_total", "Gaps in a table's stream of changes, healed from Redis.", {"table"}};
 inline constexpr histogram_name<1> freshness{
     "weir_freshness_seconds",
-    "From a record's Kafka timestamp to the hand-over of its frame to sessions.",
+    "From the Kafka timestamp of a frame's newest record to its writing, once for each session that got it.",
     buckets::seconds,
     {"table"}};
 

@@ -1,5 +1,6 @@
 #include "runtime/metrics/registry.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -105,6 +106,15 @@ void histogram::observe(double v) {
     static_cast<prometheus::Histogram*>(metric_)->Observe(v);
 }
 
+void histogram::observe(double v, std::size_t times) {
+  if (!metric_ || times == 0)
+    return;
+  std::vector<double> increments(bounds_.size() + 1);
+  const auto bucket = std::lower_bound(bounds_.begin(), bounds_.end(), v) - bounds_.begin();
+  increments[static_cast<std::size_t>(bucket)] = static_cast<double>(times);
+  static_cast<prometheus::Histogram*>(metric_)->ObserveMultiple(increments, v * static_cast<double>(times));
+}
+
 struct registry::impl {
   std::mutex mutex; // guards all but what the metrics guard themselves
   prometheus::Registry prometheus{prometheus::Registry::InsertBehavior::Merge};
@@ -162,6 +172,7 @@ histogram registry::find_histogram(std::string_view name, std::string_view help,
                                    std::span<const double> bounds) {
   std::lock_guard lock(impl_->mutex);
   histogram h;
+  h.bounds_ = bounds;
   h.metric_ = &impl::family(impl_->histograms, impl_->prometheus, prometheus::BuildHistogram, name, help)
                    .Add(pair_up(labels, values), prometheus::Histogram::BucketBoundaries(bounds.begin(), bounds.end()));
   return h;

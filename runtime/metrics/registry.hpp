@@ -45,10 +45,12 @@ class histogram {
 public:
   histogram() = default;
   void observe(double v);
+  void observe(double v, std::size_t times);
 
 private:
   friend class registry;
   void* metric_ = nullptr;
+  std::span<const double> bounds_;
 };
 
 class registry {

@@ -3,10 +3,10 @@
 #include "proto/client_reply.hpp"
 #include "runtime/table/channel_replies.hpp"
 #include "runtime/table/inbox.hpp"
+#include "runtime/table/lanes.hpp"
 #include "runtime/table/view_chain.hpp"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <random>
 #include <utility>
@@ -20,9 +20,6 @@ struct channel::impl {
       options.instance = std::random_device{}() | (std::uint64_t{std::random_device{}()} << 32) | 1;
     for (const auto& p : sources)
       state_of(p);
-    push_head = "{\"push\":{\"channel\":";
-    append_json_string(push_head, table.name);
-    push_head += ",\"pub\":";
     settle_epoch();
   }
 
@@ -55,13 +52,8 @@ struct channel::impl {
   keyed_view view; // keyed tables
   log_ring ring;   // logs
   std::string epoch;
-  std::string push_head;
-  arrival flushed_to;
-  std::vector<fan_out> unsent; // made before a subscribe or catch-up was answered
+  lane_set lanes{table, options, chain, view, ring, epoch};
   bool reset = false;
-  std::map<std::uint64_t, catch_up_reply> cache; // by where they start; all end in or before cache_head
-  arrival cache_head;
-  std::size_t cached_bytes = 0;
 
   std::uint32_t state_of(const partition_key& source) {
     const auto index = chain.index_of(source);
@@ -71,7 +63,6 @@ struct channel::impl {
   }
 
   arrival head() const { return keyed ? view.head() : ring.head(); }
-  bool holds(arrival from) const { return keyed ? view.holds(from) : ring.holds(from); }
 
   // --- changes coming in
 
@@ -165,10 +156,8 @@ struct channel::impl {
     else if (ring.load(logs, watermark))
       reset = true;
     settle_epoch();
-    if (!was_ready) { // nobody can be live yet
+    if (!was_ready) // nobody can be live yet
       reset = false;
-      flushed_to = head();
-    }
     for (const auto index : loaded) {
       auto waiting = std::exchange(partitions[index].waiting, {});
       for (const auto& w : waiting)
@@ -188,106 +177,13 @@ struct channel::impl {
     epoch = std::move(now);
   }
 
-  // --- frames
-
-  // Lines of pushes, bounded in bytes.
-  struct frame_writer {
-    const impl& of;
-    std::string text;
-    std::size_t pushes = 0;
-
-    template <class Append>
-    bool add(std::size_t size, Append&& append) {
-      if (!text.empty() && text.size() + size + of.push_head.size() > of.options.frame_bytes)
-        return false;
-      if (!text.empty())
-        text += '\n';
-      text += of.push_head;
-      append(text);
-      text += "}}";
-      ++pushes;
-      return true;
-    }
-
-    // Writes the offset into the last publication: everything up to it is known to who has read this far.
-    http::frame_ptr finish(version offset) {
-      if (text.empty())
-        return nullptr;
-      if (offset.value > 0)
-        text.insert(text.size() - 3, ",\"offset\":" + std::to_string(offset.value));
-      return of.options.make_frame(text);
-    }
-  };
-
-  // One frame of what came after `from`; it may end before the newest.
-  fan_out frame_after(arrival from) const {
-    frame_writer out{*this, {}, 0};
-    arrival to = head();
-    if (keyed) {
-      arrival last = from;
-      view.walk(from, [&](const keyed_view::row& r) {
-        const auto size = r.key.size() + (r.value ? r.value->size() : 0) + 64;
-        if (!out.add(size,
-                     [&](std::string& text) { append_row_publication(text, {r.key, r.value.get(), r.at}, {}); })) {
-          to = last;
-          return false;
-        }
-        last = r.place;
-        return true;
-      });
-      // Rows come as they are now, so only who has read to the newest has seen everything up to the watermark.
-      return {out.finish(to == head() ? chain.watermark() : version{}), from, to};
-    }
-    for (auto a = from; a < head();) {
-      ++a.value;
-      const auto& e = ring.at(a);
-      if (!out.add(e.value->size() + 96, [&](std::string& text) {
-            append_log_publication(text, {e.partition, e.offset, e.value.get()}, {});
-          })) {
-        to = arrival{a.value - 1};
-        break;
-      }
-    }
-    return {out.finish(to == head() ? chain.watermark() : ring.at(arrival{to.value + 1}).complete), from, to};
+  // Frames for all lanes that are due; what was shown cannot go on where it can't be done.
+  void make_frames(std::int64_t now_ms) {
+    if (!lanes.make(now_ms))
+      reset = true;
   }
 
-  void make_frames() {
-    while (flushed_to < head()) {
-      if (!holds(flushed_to)) { // more came in one round than the ring holds
-        reset = true;
-        flushed_to = head();
-        return;
-      }
-      unsent.push_back(frame_after(flushed_to));
-      flushed_to = unsent.back().to;
-    }
-  }
-
-  catch_up_reply catch_up(arrival from) {
-    make_frames();
-    if (reset || !holds(from))
-      return {{nullptr, from, from}, false, true};
-    if (from == head())
-      return {{nullptr, from, from}, false, false};
-    if (cache_head != head()) {
-      cache.clear();
-      cached_bytes = 0;
-      cache_head = head();
-    }
-    if (const auto hit = cache.find(from.value); hit != cache.end())
-      return hit->second;
-    catch_up_reply out;
-    out.part = frame_after(from);
-    out.more = out.part.to < head();
-    const auto size = out.part.frame ? out.part.frame->bytes.size() : 0;
-    if (cached_bytes + size <= options.cache_bytes) {
-      cached_bytes += size;
-      cache.emplace(from.value, out);
-    }
-    return out;
-  }
-
-  channel_replies replies() const { return {table, options, chain, view, ring, epoch}; }
+  channel_replies replies(kept_selection* chosen) const { return {table, options, chain, view, ring, epoch, chosen}; }
 };
 
 channel::channel(table_config table, std::uint32_t generation, const std::vector<partition_key>& partitions,
@@ -321,42 +217,95 @@ void channel::load(std::vector<partition_load> loads, std::int64_t now_ms) { imp
 
 bool channel::ready() const { return impl_->chain.all_loaded(); }
 
-bool channel::dirty() const { return impl_->reset || !impl_->unsent.empty() || impl_->flushed_to < impl_->head(); }
+bool channel::dirty(std::int64_t now_ms) const {
+  if (impl_->reset)
+    return true;
+  impl_->lanes.feed(now_ms);
+  return impl_->lanes.dirty(now_ms);
+}
 
-flushed channel::flush() {
+flushed channel::flush(std::int64_t now_ms) {
   flushed out;
-  impl_->make_frames();
+  impl_->make_frames(now_ms);
   if (std::exchange(impl_->reset, false)) {
-    impl_->unsent.clear();
+    impl_->lanes.clear();
     out.reset = true;
     return out;
   }
-  out.frames = std::exchange(impl_->unsent, {});
+  out.lanes = impl_->lanes.take();
   return out;
 }
 
-void channel::skip() {
-  impl_->unsent.clear();
-  impl_->flushed_to = impl_->head();
-  impl_->reset = false;
-}
+std::optional<std::int64_t> channel::next_due_ms() const { return impl_->lanes.next_due_ms(); }
 
-subscribe_reply channel::subscribe(const subscribe_request& request) {
+subscribe_reply channel::subscribe(const subscribe_request& request, std::int64_t now_ms) {
   if (!ready())
     return refusal(client_error::internal, "the table is still being loaded", true);
+  if (impl_->reset) // what is told now would be taken back by the next flush()
+    return refusal(client_error::internal, "the table begins anew", true);
   if (request.map != impl_->keyed)
     return refusal(client_error::bad_request,
                    impl_->keyed ? "table '" + impl_->table.name + "' has keyed rows: use a map subscription"
                                 : "table '" + impl_->table.name + "' is a log: use a stream subscription");
-  impl_->make_frames();
-  return request.map ? impl_->replies().subscribe_map(request) : impl_->replies().subscribe_stream(request);
+  impl_->make_frames(now_ms);
+  const auto chosen = impl_->lanes.select(request.lane.rows, now_ms);
+  if (!chosen.ok)
+    return refusal(client_error::limit_exceeded,
+                   "too many different conditions are subscribed to at once: share one, or subscribe to the table",
+                   true);
+  auto lane = request.lane;
+  // A delta is told against what the frame before had, so all of a lane have to have had it.
+  lane.delta = lane.delta && lane.interval_ms == 0 && impl_->keyed;
+  const auto replies = impl_->replies(chosen.selection);
+  auto reply =
+      request.map ? replies.subscribe_map(request, lane, now_ms) : replies.subscribe_stream(request, lane, now_ms);
+  if (reply.live) {
+    reply.lane = impl_->lanes.open(lane, chosen.selection, now_ms);
+    reply.interval_ms = lane.interval_ms;
+    reply.exact = lane.delta || !impl_->keyed;
+    if (!reply.more)
+      reply.at = impl_->lanes.cursor_of(reply.lane);
+    if (const auto id = impl_->lanes.short_id(reply.lane); id > 0)
+      reply.body.insert(reply.body.size() - 1, ",\"id\":" + std::to_string(id));
+  }
+  return reply;
 }
 
-catch_up_reply channel::catch_up(arrival from) { return impl_->catch_up(from); }
+void channel::close(lane_id lane) { impl_->lanes.close(lane); }
+
+std::size_t channel::lanes() const { return impl_->lanes.size(); }
+
+catch_up_reply channel::catch_up(lane_id lane, arrival from, std::int64_t now_ms) {
+  impl_->make_frames(now_ms);
+  if (impl_->reset)
+    return {{nullptr, from, from}, false, true};
+  return impl_->lanes.catch_up(lane, from, now_ms);
+}
+
+history_reply channel::history(const history_request& request, const selection_spec& rows, std::int64_t now_ms) {
+  history_reply out;
+  const auto refuse = [&](int code, std::string message, bool temporary = false) {
+    out.code = code;
+    out.message = std::move(message);
+    out.temporary = temporary;
+    return out;
+  };
+  if (!ready())
+    return refuse(client_error::internal, "the table is still being loaded", true);
+  if (impl_->keyed)
+    return refuse(client_error::bad_request,
+                  "table '" + impl_->table.name + "' has keyed rows: only a log has a history");
+  const auto chosen = impl_->lanes.select(rows, now_ms);
+  if (!chosen.ok)
+    return refuse(client_error::limit_exceeded, "too many different conditions are subscribed to at once", true);
+  return impl_->replies(chosen.selection).history(request);
+}
 
 void channel::tick(std::int64_t now_ms) {
+  impl_->lanes.feed(now_ms);
   impl_->view.drop_tombstones(now_ms, impl_->chain.watermark());
   impl_->ring.trim(now_ms);
+  impl_->lanes.tick(now_ms);
   for (auto& p : impl_->partitions)
     if (p.held && now_ms - p.held_ms > impl::most_held_ms) {
       p.held.reset();
@@ -367,7 +316,7 @@ void channel::tick(std::int64_t now_ms) {
 rest_reply channel::rest_page(std::uint32_t limit, std::string_view cursor) const {
   if (!ready())
     return {503, {}, "not_ready", "the table is still being loaded"};
-  return impl_->keyed ? impl_->replies().rows_page(limit, cursor) : impl_->replies().entries_page(limit);
+  return impl_->keyed ? impl_->replies(nullptr).rows_page(limit, cursor) : impl_->replies(nullptr).entries_page(limit);
 }
 
 rest_reply channel::rest_row(std::string_view key) const {

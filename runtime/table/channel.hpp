@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +35,11 @@ struct channel_options {
   std::uint32_t page_rows = 1000; // the most in one subscribe reply, whatever the client asks for
   std::size_t waiting_bytes =
       16 << 20;                      // change sets kept while a partition is being loaded; beyond, it is loaded again
-  std::size_t cache_bytes = 4 << 20; // frames made for sessions that catch up
+  std::size_t cache_bytes = 4 << 20; // frames made for sessions that catch up, by lane
+  std::size_t conditions = 256;      // selections by a condition at a time: each looks at every change
+  std::size_t keys = 100'000;        // selections of single keys, and lanes
+  std::int64_t idle_selection_ms = 30'000;     // a selection that nobody uses is kept this long
+  std::function<std::uint32_t()> new_short_id; // unique in the node; none: from 1
   view_limits view;
   ring_limits ring;
 };
@@ -57,8 +62,8 @@ struct partition_load {
 };
 
 struct flushed {
-  bool reset = false; // the epoch changed: every subscriber has to subscribe anew, and none of them is live any more
-  std::vector<fan_out> frames; // each starts where the one before ends
+  bool reset = false; // the epoch changed: every subscriber has to subscribe anew, and no lane is left
+  std::vector<lane_frames> lanes;
 };
 
 struct rest_reply {
@@ -89,13 +94,18 @@ public:
   bool ready() const;
 
   // Something waits for flush().
-  bool dirty() const;
-  flushed flush();
-  // Instead of flush() while nobody is live: encodes nothing. Never while someone is.
-  void skip();
+  bool dirty(std::int64_t now_ms) const;
+  flushed flush(std::int64_t now_ms);
+  // When flush() has to be called although nothing came in: a lane's pace held something back.
+  std::optional<std::int64_t> next_due_ms() const;
 
-  subscribe_reply subscribe(const subscribe_request& request);
-  catch_up_reply catch_up(arrival from);
+  // A live reply names the lane whose frames the session gets from then on.
+  subscribe_reply subscribe(const subscribe_request& request, std::int64_t now_ms);
+  // Nobody gets the lane's frames any more.
+  void close(lane_id lane);
+  std::size_t lanes() const;
+  catch_up_reply catch_up(lane_id lane, arrival from, std::int64_t now_ms);
+  history_reply history(const history_request& request, const selection_spec& rows, std::int64_t now_ms);
   // Once a second or so: ages tombstones and log entries.
   void tick(std::int64_t now_ms);
 

@@ -94,6 +94,7 @@ void keyed_view::change(std::string_view key, partition_id partition, const stam
   auto seen = merged(r, partition, of, value);
   const bool was_removed = !fresh && !r.value;
   r.value = std::move(seen);
+  r.time_ms = of.time_ms;
   bytes_ += cost(r) - before;
   // A part that does not win moves the row too: in a view where the parts came in another order, a client saw it win.
   if (!r.value) {

@@ -55,7 +55,8 @@ public:
     shared_bytes value; // null: a tombstone
     version at;         // greatest of its parts' versions; never goes back
     arrival place;
-    stamp of; // of the part that is shown
+    stamp of;                 // of the part that is shown
+    std::int64_t time_ms = 0; // Kafka timestamp of the newest record in the last change; 0: not known
     std::int64_t removed_ms = 0;
     std::unique_ptr<std::vector<part>>
         parts;            // aggregates, and rows that several partitions have; else the row is its only part
@@ -79,6 +80,7 @@ public:
   // Nothing: below the floor.
   std::optional<arrival> cursor_for(version seen) const;
   version floor() const { return floor_; }
+  version newest() const { return running_max_; } // of all changes so far
 
   // Calls visit(const row&) -> bool for rows and tombstones with place > from, in order of arrival, until it answers
   // false.

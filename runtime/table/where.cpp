@@ -55,12 +55,22 @@ std::partial_ordering order(const field& value, const operand& o) {
 }
 
 struct ready_test {
+  bool on_key = false;
   pointer at;
   comparison op;
   std::vector<operand> operands;
 
-  bool holds(const record_reader& record) const {
-    const auto value = record.at(at);
+  bool holds(const record_reader& record, std::string_view key) const {
+    if (on_key) {
+      field value;
+      value.is = field::kind::text;
+      value.text = key;
+      return holds(value);
+    }
+    return holds(record.at(at));
+  }
+
+  bool holds(const field& value) const {
     if (op == comparison::exists)
       return (value.is != field::kind::missing) == operands[0].boolean;
     if (value.is == field::kind::missing)
@@ -91,7 +101,8 @@ struct where::node {
 
   explicit node(const condition& c) {
     for (const auto& t : c.all) {
-      auto& made = all.emplace_back(ready_test{pointer(t.pointer), t.op, {}});
+      const bool on_key = t.pointer == row_key_name;
+      auto& made = all.emplace_back(ready_test{on_key, on_key ? pointer() : pointer(t.pointer), t.op, {}});
       for (const auto& o : t.operands)
         made.operands.push_back(ready(o));
       if (made.operands.empty() && t.op != comparison::in) { // checked with the topology; `exists` alone means true
@@ -104,9 +115,14 @@ struct where::node {
       any.emplace_back(c_any);
   }
 
-  bool holds(const record_reader& record) const {
-    return std::all_of(all.begin(), all.end(), [&](const ready_test& t) { return t.holds(record); }) &&
-           (any.empty() || std::any_of(any.begin(), any.end(), [&](const node& n) { return n.holds(record); }));
+  bool holds(const record_reader& record, std::string_view key) const {
+    return std::all_of(all.begin(), all.end(), [&](const ready_test& t) { return t.holds(record, key); }) &&
+           (any.empty() || std::any_of(any.begin(), any.end(), [&](const node& n) { return n.holds(record, key); }));
+  }
+
+  bool needs_fields() const {
+    return std::any_of(all.begin(), all.end(), [](const ready_test& t) { return !t.on_key; }) ||
+           std::any_of(any.begin(), any.end(), [](const node& n) { return n.needs_fields(); });
   }
 };
 
@@ -118,10 +134,14 @@ where::where(where&&) noexcept = default;
 where& where::operator=(const where&) = default;
 where& where::operator=(where&&) noexcept = default;
 
-bool where::matches(const record_reader& record) const { return !root_ || root_->holds(record); }
+bool where::matches(const record_reader& record) const { return !root_ || root_->holds(record, {}); }
 
 bool where::matches(std::string_view row, record_reader& scratch) const {
-  return !root_ || (scratch.read(row).empty() && root_->holds(scratch));
+  return !root_ || (scratch.read(row).empty() && root_->holds(scratch, {}));
 }
+
+bool where::matches(std::string_view key, const record_reader& row) const { return !root_ || root_->holds(row, key); }
+
+bool where::needs_fields() const { return root_ && root_->needs_fields(); }
 
 } // namespace weir::table

@@ -30,6 +30,10 @@ public:
   bool matches(const record_reader& record) const;
   // On a row given as JSON text; `scratch` is overwritten. False if it is no JSON object.
   bool matches(std::string_view row, record_reader& scratch) const;
+  // On a row that `row` read last, with its key.
+  bool matches(std::string_view key, const record_reader& row) const;
+  // Whether anything but the key is looked at: else `row` need not have been read.
+  bool needs_fields() const;
 
 private:
   struct node;

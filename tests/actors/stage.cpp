@@ -227,6 +227,8 @@ table_end make_table_end(world& w) {
             [](const view_subscribe&) {},
             [](const view_unsubscribe&) {},
             [](const view_catch_up&) {},
+            [](const view_history&) {},
+            [](caf::flush_atom) {},
             [](const view_query&) {},
             [](const part_loaded&) {},
             [](caf::tick_atom) {},
@@ -290,28 +292,31 @@ partition_status lone_partition::status() const { return w.board.sources()[sourc
 
 subscriber::subscriber(world& w, publisher_actor publisher, table_config table, std::uint64_t id)
     : publisher_(std::move(publisher)), table_(std::move(table)), id_(id) {
-  self_ = w.own(w.system->spawn([at = here_](session_actor::pointer self) -> session_actor::behavior_type {
-    const auto pass_on = [at](auto handler) {
-      return [at, handler](const auto& m) {
-        if (*at)
-          ((*at)->*handler)(m);
-      };
-    };
-    return {
-        [f = pass_on(&subscriber::on_subscribed)](const subscribe_answered& m) { f(m); },
-        [f = pass_on(&subscriber::on_fan_out)](const fan_out_arrived& m) { f(m); },
-        [f = pass_on(&subscriber::on_caught_up)](const catch_up_arrived& m) { f(m); },
-        [f = pass_on(&subscriber::on_reset)](const table_reset& m) { f(m); },
-        [self](const stop_work&) { self->quit(); },
-    };
-  }));
+  // Stands for the session and for its reactor.
+  self_ =
+      caf::actor_cast<session_actor>(w.own(w.system->spawn([at = here_](caf::event_based_actor* self) -> caf::behavior {
+        const auto pass_on = [at](auto handler) {
+          return [at, handler](const auto& m) {
+            if (*at)
+              ((*at)->*handler)(m);
+          };
+        };
+        return {
+            [f = pass_on(&subscriber::on_subscribed)](const subscribe_answered& m) { f(m); },
+            [f = pass_on(&subscriber::on_fan_out)](const fan_out_arrived& m) { f(m); },
+            [f = pass_on(&subscriber::on_caught_up)](const catch_up_arrived& m) { f(m); },
+            [f = pass_on(&subscriber::on_reset)](const lane_ended& m) { f(m); },
+            [](const history_arrived&) {},
+            [self](const stop_work&) { self->quit(); },
+        };
+      })));
 }
 
 subscriber::~subscriber() { *here_ = nullptr; }
 
 void subscriber::request(const table::subscribe_request& r) {
   asking = true;
-  caf::anon_send(publisher_, view_subscribe{id_, generation_, self_, r});
+  caf::anon_send(publisher_, view_subscribe{id_, generation_, self_, {caf::actor_cast<fan_out_actor>(self_), this}, r});
 }
 
 void subscriber::subscribe() {
@@ -378,6 +383,8 @@ void subscriber::on_subscribed(const subscribe_answered& m) {
   }
   live = true;
   cursor_ = m.reply.at;
+  lane_ = m.reply.lane;
+  port_ = m.port;
   const bool recovered = body.value("recovered", false);
   if (recovering_ && !recovered) { // a log's: whatever was missed is lost
     ++unrecoverable;
@@ -402,18 +409,20 @@ void subscriber::on_subscribed(const subscribe_answered& m) {
   has_position_ = true;
   if (m.reply.more) {
     catching_up_ = true;
-    caf::anon_send(publisher_, view_catch_up{id_, generation_, self_, cursor_});
+    caf::anon_send(publisher_, view_catch_up{id_, generation_, self_, lane_, cursor_});
   }
 }
 
 void subscriber::on_fan_out(const fan_out_arrived& m) {
-  if (!live || catching_up_)
+  m.port->deliver(m.changes, 0); // nobody is in it: only its count goes down
+  if (!live || catching_up_ || m.port != port_)
     return;
-  if (m.changes.from != cursor_ || std::exchange(skip_, false)) {
+  const bool fits = table_.kind == table_kind::log ? m.changes.from == cursor_ : m.changes.from <= cursor_;
+  if (!fits || std::exchange(skip_, false)) {
     if (m.changes.to <= cursor_)
       return;
     catching_up_ = true;
-    caf::anon_send(publisher_, view_catch_up{id_, generation_, self_, cursor_});
+    caf::anon_send(publisher_, view_catch_up{id_, generation_, self_, lane_, cursor_});
     return;
   }
   cursor_ = m.changes.to;
@@ -435,12 +444,12 @@ void subscriber::on_caught_up(const catch_up_arrived& m) {
     take_frame(*m.reply.part.frame);
   if (m.reply.more) {
     catching_up_ = true;
-    caf::anon_send(publisher_, view_catch_up{id_, generation_, self_, cursor_});
+    caf::anon_send(publisher_, view_catch_up{id_, generation_, self_, lane_, cursor_});
   }
 }
 
-void subscriber::on_reset(const table_reset&) {
-  if (!live)
+void subscriber::on_reset(const lane_ended& m) {
+  if (!live || m.port != port_)
     return;
   ++resets;
   subscribe();

@@ -196,7 +196,7 @@ private:
   void on_subscribed(const actors::subscribe_answered& m);
   void on_fan_out(const actors::fan_out_arrived& m);
   void on_caught_up(const actors::catch_up_arrived& m);
-  void on_reset(const actors::table_reset& m);
+  void on_reset(const actors::lane_ended& m);
   void take_frame(const http::frame& f);
   void take(const json& publication);
   void start_over();
@@ -215,6 +215,8 @@ private:
   bool has_position_ = false, skip_ = false, catching_up_ = false;
   bool recovering_ = false;
   arrival cursor_;
+  table::lane_id lane_;
+  std::shared_ptr<http::lane_port> port_;
   std::map<std::string, std::size_t> reached_; // by key: index into truth, plus 1
   std::map<std::int32_t, std::int64_t> newest_;
 };

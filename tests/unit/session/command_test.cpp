@@ -33,22 +33,29 @@ TEST(client_command, several_commands_in_one_message_come_out_in_order) {
 
 TEST(client_command, a_resume_carries_its_position_exactly) {
   const auto parsed = parse_commands(
-      R"({"id":6,"subscribe":{"channel":"history","recover":true,"offset":1795390325831512,"epoch":"e7f3","data":{ "a" : [1, 2] },"delta":"fossil"}})");
+      R"({"id":6,"subscribe":{"channel":"history","recover":true,"offset":1795390325831512,"epoch":"e7f3","data":{ "where" : {"/a": 1} },"delta":"fossil"}})");
   ASSERT_EQ(parsed.commands.size(), 1u);
   const auto& s = parsed.commands[0].subscribe;
   EXPECT_TRUE(s.recover);
   EXPECT_EQ(s.offset, 1795390325831512u);
   EXPECT_EQ(s.epoch, "e7f3");
-  EXPECT_EQ(s.data, R"({"a":[1,2]})");
-  EXPECT_FALSE(s.wants_where);
+  EXPECT_EQ(s.where, R"({"/a":1})");
+  EXPECT_TRUE(s.delta);
 }
 
 TEST(client_command, filters_and_rates_are_noticed) {
-  const auto parsed =
-      parse_commands(R"({"id":1,"subscribe":{"channel":"t","data":{"where":{},"max_rate":"2/s"},"tf":{"key":"a"}}})");
+  const auto parsed = parse_commands(
+      R"({"id":1,"subscribe":{"channel":"t","data":{"where":{},"max_rate":"2/s","tags":true},"tf":{"key":"a"}}})");
   ASSERT_EQ(parsed.commands.size(), 1u);
-  EXPECT_TRUE(parsed.commands[0].subscribe.wants_where);
-  EXPECT_TRUE(parsed.commands[0].subscribe.wants_max_rate);
+  EXPECT_EQ(parsed.commands[0].subscribe.where, "{}");
+  EXPECT_EQ(parsed.commands[0].subscribe.max_rate, "2/s");
+  EXPECT_TRUE(parsed.commands[0].subscribe.tags);
+  EXPECT_EQ(parsed.commands[0].subscribe.data_problem, "");
+  for (const auto* data : {R"({"were":{}})", R"({"max_rate":2})", R"({"tags":"yes"})", "[]", "7"}) {
+    const auto wrong = parse_commands(std::string(R"({"id":1,"subscribe":{"channel":"t","data":)") + data + "}}");
+    ASSERT_EQ(wrong.commands.size(), 1u) << data;
+    EXPECT_NE(wrong.commands[0].subscribe.data_problem, "") << data;
+  }
   EXPECT_TRUE(parsed.commands[0].subscribe.has_tags_filter);
   const auto absent = parse_commands(R"({"id":1,"subscribe":{"channel":"t","data":null,"tf":null,"epoch":null}})");
   ASSERT_EQ(absent.commands.size(), 1u);
@@ -126,6 +133,21 @@ TEST(client_reply, texts_are_json_whatever_they_say) {
   EXPECT_EQ(json::parse(empty_reply(3, "ping")), (json{{"id", 3}, {"ping", json::object()}}));
   EXPECT_EQ(json::parse(unsubscribe_push(nasty, 2500, "why")),
             (json{{"push", {{"channel", nasty}, {"unsubscribe", {{"code", 2500}, {"reason", "why"}}}}}}));
+}
+
+TEST(client_command, a_history_command_says_how_much_from_where_and_in_which_order) {
+  const auto parsed = parse_commands(
+      R"({"id":3,"history":{"channel":"history","limit":-1,"since":{"offset":12,"epoch":"e"},"reverse":true}})");
+  ASSERT_EQ(parsed.commands.size(), 1u);
+  const auto& h = parsed.commands[0].history;
+  EXPECT_EQ(h.channel, "history");
+  EXPECT_EQ(h.limit, -1);
+  EXPECT_TRUE(h.has_since);
+  EXPECT_EQ(h.offset, 12u);
+  EXPECT_EQ(h.epoch, "e");
+  EXPECT_TRUE(h.reverse);
+  EXPECT_FALSE(parse_commands(R"({"id":3,"history":{"limit":1}})").problem.empty()) << "no channel";
+  EXPECT_FALSE(parse_commands(R"({"id":3,"history":{"channel":"h","limit":"1"}})").problem.empty());
 }
 
 } // namespace

@@ -11,7 +11,7 @@ using namespace weir::simulation;
 
 struct outcome {
   std::size_t runs = 0, syncs = 0, recoveries = 0, unrecoverable = 0, pushed_away = 0, frames = 0, resets = 0, gaps = 0;
-  std::size_t failed = 0;
+  std::size_t failed = 0, deltas = 0;
   std::string first; // seed and what went wrong
 };
 
@@ -42,6 +42,7 @@ outcome run(std::uint64_t runs, world_options options) {
       out.recoveries += c->recoveries;
       out.unrecoverable += c->unrecoverable;
       out.pushed_away += c->pushed_away;
+      out.deltas += c->deltas;
     }
     out.frames += w.frames;
     out.resets += w.resets;
@@ -90,6 +91,16 @@ TEST(random_worlds, nothing_is_lost_without_disturbances_either_and_nobody_is_se
   const auto all = run(300, o);
   EXPECT_EQ(all.failed, 0u) << all.first;
   EXPECT_EQ(all.resets, 0u);
+}
+
+TEST(random_worlds, clients_with_filters_paces_and_deltas_end_with_the_rows_they_asked_for) {
+  world_options o;
+  o.wishes = true;
+  const auto all = run(1500, o);
+  expect_everything_happened(all);
+  if (!std::getenv("WEIR_SEED")) {
+    EXPECT_GT(all.deltas, all.runs / 10);
+  }
 }
 
 // Negative controls: without a guard, the same runs find something wrong.

@@ -1,5 +1,7 @@
 #include "tests/unit/session/world.hpp"
 
+#include "runtime/table/fossil.hpp"
+
 #include <algorithm>
 
 namespace weir::simulation {
@@ -31,7 +33,7 @@ void sdk_client::step() {
     return;
   }
   if (may_leave && subscribed && world_.random.chance(1)) { // leaves the table and comes back over the same connection
-    send({{"id", next_id_++}, {"unsubscribe", {{"channel", table_name}}}});
+    send({{"id", next_id_++}, {"unsubscribe", {{"channel", channel_}}}});
     subscribed = false;
     start_flow();
     return;
@@ -71,19 +73,72 @@ void sdk_client::start_flow() {
     ask_state("");
     return;
   }
-  send({{"id", next_id_++},
-        {"subscribe",
-         {{"channel", table_name},
-          {"type", 1},
-          {"phase", 1},
-          {"flag", 1},
-          {"offset", flow_offset_},
-          {"epoch", flow_epoch_},
-          {"recover", true}}}});
+  json subscribe{{"channel", channel_},  {"type", 1},      {"phase", 1}, {"offset", flow_offset_},
+                 {"epoch", flow_epoch_}, {"recover", true}};
+  subscribe.update(wishes);
+  send({{"id", next_id_++}, {"subscribe", subscribe}});
+}
+
+void sdk_client::make_wishes() {
+  auto& random = world_.random;
+  json data = json::object();
+  if (random.chance(60))
+    wishes["flag"] = 1;
+  if (random.chance(50))
+    wishes["delta"] = "fossil";
+  if (random.chance(30))
+    data["tags"] = true;
+  if (random.chance(40))
+    data["max_rate"] = std::to_string(20 + random.below(200)) + "/s";
+  filter_ = static_cast<int>(random.below(5));
+  filtered = filter_ > 0;
+  switch (filter_) {
+  case 1: data["where"] = {{"/m", 0}}; break;
+  case 2: data["where"] = {{"key", {{"in", {"k0", "k1"}}}}}; break;
+  case 3: data["where"] = {{"key", {{"prefix", "k"}}}, {"/s", {{"gt", 3}}}}; break;
+  case 4:
+    only_key_ = "k" + std::to_string(random.below(world_.options.keys));
+    channel_ = table_name + '/' + only_key_;
+    break;
+  default: break;
+  }
+  if (!data.empty())
+    wishes["data"] = data;
+}
+
+std::map<std::string, std::uint64_t> sdk_client::wanted_of(const std::map<std::string, std::uint64_t>& all) const {
+  std::map<std::string, std::uint64_t> out;
+  for (const auto& [key, sequence] : all)
+    if (filter_ == 0 || (filter_ == 1 && sequence % 2 == 0) || (filter_ == 2 && (key == "k0" || key == "k1")) ||
+        (filter_ == 3 && sequence > 3) || (filter_ == 4 && key == only_key_))
+      out.emplace(key, sequence);
+  return out;
+}
+
+json sdk_client::data_of(const json& p) {
+  if (p.value("removed", false)) {
+    bases_.erase(p["key"]);
+    return json::object();
+  }
+  if (!p["data"].is_string())
+    return p["data"];
+  auto text = p["data"].get<std::string>();
+  if (p.value("delta", false)) {
+    ++deltas;
+    const auto made = table::apply_fossil_delta(bases_[p["key"]], text);
+    if (!made) {
+      world_.blame("a delta against what the client does not have: " + p.dump());
+      return {{"s", 0}};
+    }
+    text = *made;
+  }
+  bases_[p["key"]] = text;
+  return json::parse(text);
 }
 
 void sdk_client::ask_state(const std::string& cursor) {
-  json subscribe{{"channel", table_name}, {"type", 1}, {"phase", 2}, {"flag", 1}};
+  json subscribe{{"channel", channel_}, {"type", 1}, {"phase", 2}};
+  subscribe.update(wishes);
   if (world_.random.chance(50))
     subscribe["limit"] = 1 + world_.random.below(4);
   if (!cursor.empty())
@@ -183,6 +238,7 @@ void sdk_client::on_map_live(const json& result) {
     return;
   }
   subscribed = true;
+  short_id_ = result.value("id", 0u);
   const bool recovered = result.value("recovered", false);
   const auto publications = result.value("publications", json::array());
   // Without offsets it is a part only; the rest comes as pushes.
@@ -192,6 +248,7 @@ void sdk_client::on_map_live(const json& result) {
   epoch = result["epoch"];
   if (!recovered) {
     ++syncs;
+    bases_.clear();
     std::set<std::string> once;
     std::map<std::string, std::uint64_t> fresh;
     for (const auto& entry : result.value("state", json::array()))
@@ -201,13 +258,14 @@ void sdk_client::on_map_live(const json& result) {
         world_.blame("a key came twice in state: " + entry.dump());
       if (entry.value("removed", false))
         world_.blame("a removed row in state: " + entry.dump());
-      fresh[entry["key"]] = entry["data"]["s"];
+      fresh[entry["key"]] = data_of(entry)["s"];
     }
     for (const auto& p : publications) {
+      const auto data = data_of(p);
       if (p.value("removed", false))
         fresh.erase(p["key"]);
       else
-        fresh[p["key"]] = p["data"]["s"];
+        fresh[p["key"]] = data["s"];
     }
     // In a reply that is a part only, rows that changed meanwhile may be missing for a moment.
     for (const auto& [key, sequence] : std::map(state))
@@ -243,6 +301,7 @@ void sdk_client::on_map_live(const json& result) {
 void sdk_client::on_stream_reply(const json& result) {
   flow_ = false;
   subscribed = true;
+  short_id_ = result.value("id", 0u);
   recover_ = result.value("recoverable", false);
   offset = result.value("offset", std::uint64_t{0});
   epoch = result["epoch"];
@@ -271,6 +330,8 @@ void sdk_client::on_push(const json& push) {
     return;
   }
   const auto& p = push["pub"];
+  if (push.contains("id") ? push["id"] != short_id_ : push["channel"] != channel_)
+    world_.blame("a push for somebody else: " + push.dump());
   if (world_.options.kind == table_kind::log) {
     take_entry(p);
     return;
@@ -300,7 +361,8 @@ void sdk_client::take_entry(const json& p) {
 
 void sdk_client::update(const json& p) {
   const std::string key = p["key"];
-  const std::uint64_t sequence = p.value("removed", false) ? 0 : p["data"]["s"].get<std::uint64_t>();
+  const auto data = data_of(p);
+  const std::uint64_t sequence = p.value("removed", false) ? 0 : data["s"].get<std::uint64_t>();
   if (sequence == 0)
     state.erase(key);
   else

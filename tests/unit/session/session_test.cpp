@@ -23,6 +23,7 @@ struct asked {
   std::uint32_t generation = 0;
   table::subscribe_request request;
   arrival from;
+  std::int64_t limit = 0; // history
 };
 
 // A session with all it talks to.
@@ -43,12 +44,18 @@ struct desk : session_output, session_publishers {
   void close(std::uint16_t code, std::string_view) override { closed = code; }
   std::uint64_t stalled_ms() const override { return stalled; }
   void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override {
+    generations[table] = generation;
     publisher.push_back({"subscribe", table, generation, std::move(request), {}});
   }
   void unsubscribe(const std::string& table, std::uint32_t generation) override {
     publisher.push_back({"unsubscribe", table, generation, {}, {}});
   }
-  void catch_up(const std::string& table, std::uint32_t generation, arrival from) override {
+  void history(const std::string& table, std::uint32_t ticket, table::history_request request,
+               table::selection_spec) override {
+    publisher.push_back({"history", table, ticket, {}, {}});
+    publisher.back().limit = request.limit;
+  }
+  void catch_up(const std::string& table, std::uint32_t generation, table::lane_id, arrival from) override {
     publisher.push_back({"catch_up", table, generation, {}, from});
   }
 
@@ -80,17 +87,19 @@ struct desk : session_output, session_publishers {
     r.live = true;
     r.at = arrival{at};
     r.more = more;
-    policy.on_subscribed(table, a.generation, r, now);
+    r.exact = table == "history";
+    policy.on_subscribed(a.generation, r, nullptr, now);
     return a.generation;
   }
   void fan_out(const std::string& table, std::uint64_t from, std::uint64_t to) {
-    policy.on_fan_out(
-        table, {text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}}, now);
+    policy.on_fan_out(generations[table],
+                      {text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}},
+                      now);
   }
   void caught_up(const std::string& table, std::uint32_t generation, std::uint64_t from, std::uint64_t to,
                  bool more = false) {
     policy.on_caught_up(
-        table, generation,
+        generation,
         {{text_frame(table + std::to_string(from) + "-" + std::to_string(to)), arrival{from}, arrival{to}},
          more,
          false},
@@ -104,6 +113,7 @@ struct desk : session_output, session_publishers {
   std::vector<json> replies;
   std::vector<std::string> pushed;
   std::deque<asked> publisher;
+  std::map<std::string, std::uint32_t> generations;
   int closed = 0;
   bool writable = true;
   std::uint64_t stalled = 0;
@@ -157,8 +167,7 @@ TEST(session, commands_in_the_message_of_connect_are_handled_behind_it) {
 TEST(session, every_id_gets_one_reply_and_send_none) {
   desk d;
   d.connect();
-  const char* refused[] = {"publish", "presence", "presence_stats", "history",
-                           "rpc",     "refresh",  "sub_refresh",    "dance"};
+  const char* refused[] = {"publish", "presence", "presence_stats", "rpc", "refresh", "sub_refresh", "dance"};
   std::uint32_t id = 2;
   for (const auto* method : refused)
     d.say({{"id", id++}, {method, {{"channel", "machines"}}}});
@@ -183,7 +192,8 @@ TEST(session, what_cannot_be_subscribed_to_is_refused_with_its_own_code) {
   };
   EXPECT_EQ(code({{"channel", "unknown"}, {"type", 1}}), 102);
   EXPECT_EQ(code({{"channel", "unknown/k"}, {"type", 1}}), 102);
-  EXPECT_EQ(code({{"channel", "machines/k"}, {"type", 1}}), 107);
+  EXPECT_EQ(code({{"channel", "machines/"}, {"type", 1}}), 107) << "no key";
+  EXPECT_EQ(code({{"channel", "history/k"}}), 107) << "a log has no keys";
   EXPECT_EQ(code({{"channel", "mach*"}, {"type", 1}}), 107);
   EXPECT_EQ(code({{"channel", "machines"}}), 107) << "a stream on keyed rows";
   EXPECT_EQ(code({{"channel", "totals"}}), 107);
@@ -191,23 +201,29 @@ TEST(session, what_cannot_be_subscribed_to_is_refused_with_its_own_code) {
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 2}}), 107);
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"phase", 3}}), 107);
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"tf", {{"key", "a"}}}}), 107);
-  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"where", {{"/a", 1}}}}}}), 107);
-  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"max_rate", "2/s"}}}}), 107);
+  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"where", {{"a", 1}}}}}}), 107);
+  EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"where", {{"key", 1}}}}}}), 107);
+  for (const auto* rate : {"2", "2/d", "0/s", "-1/s", "1/h", "x/s", "2/s ", "inf/s", "nan/s"})
+    EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"data", {{"max_rate", rate}}}}), 107) << rate;
   EXPECT_TRUE(d.publisher.empty());
   EXPECT_EQ(code({{"channel", "machines"},
                   {"type", 1},
                   {"phase", 2},
                   {"delta", "fossil"},
                   {"flag", 1},
-                  {"data", {{"mine", 1}}}}),
+                  {"data", {{"max_rate", "30/m"}, {"where", {{"key", {{"prefix", "a"}}}}}}}}),
             0);
   const auto pending = d.next();
+  EXPECT_EQ(pending.request.lane.interval_ms, 2000u);
+  EXPECT_TRUE(pending.request.lane.short_id);
+  EXPECT_TRUE(pending.request.lane.delta);
+  EXPECT_FALSE(pending.request.lane.rows.all());
   EXPECT_EQ(pending.what, "subscribe");
   EXPECT_EQ(code({{"channel", "machines"}, {"type", 1}, {"phase", 2}}), 0) << "its turn comes after the first one's";
   table::subscribe_reply live;
   live.body = "{}";
   live.live = true;
-  d.policy.on_subscribed("machines", pending.generation, live, d.now);
+  d.policy.on_subscribed(pending.generation, live, nullptr, d.now);
   EXPECT_EQ(d.error_of(1), 105) << "one was under way";
 }
 
@@ -255,7 +271,7 @@ TEST(session, a_page_of_state_is_no_subscription_yet) {
   d.say(d.subscribe_command(2, "machines"));
   table::subscribe_reply page;
   page.body = "{\"phase\":2}";
-  d.policy.on_subscribed("machines", d.next().generation, page, 0);
+  d.policy.on_subscribed(d.next().generation, page, nullptr, 0);
   EXPECT_EQ(d.replies.back(), (json{{"id", 2}, {"subscribe", {{"phase", 2}}}}));
   EXPECT_EQ(d.policy.subscriptions(), 0u);
   d.say(d.subscribe_command(3, "machines"));
@@ -269,7 +285,7 @@ TEST(session, a_publishers_refusal_is_passed_on) {
   table::subscribe_reply no;
   no.code = 112;
   no.message = "unrecoverable position";
-  d.policy.on_subscribed("machines", d.next().generation, no, 0);
+  d.policy.on_subscribed(d.next().generation, no, nullptr, 0);
   EXPECT_EQ(d.replies.back(), (json{{"id", 2}, {"error", {{"code", 112}, {"message", "unrecoverable position"}}}}));
   EXPECT_EQ(d.policy.subscriptions(), 0u);
 }
@@ -362,7 +378,7 @@ TEST(session, who_is_behind_what_is_kept_is_told_to_subscribe_again) {
   d.connect();
   const auto g = d.go_live(2, "history", 5, true);
   (void)d.next();
-  d.policy.on_caught_up("history", g, {{nullptr, arrival{5}, arrival{5}}, false, true}, 0);
+  d.policy.on_caught_up(g, {{nullptr, arrival{5}, arrival{5}}, false, true}, 0);
   EXPECT_EQ(d.replies.back()["push"]["channel"], "history");
   EXPECT_GE(d.replies.back()["push"]["unsubscribe"]["code"], 2500);
   EXPECT_EQ(d.next().what, "unsubscribe");
@@ -375,8 +391,8 @@ TEST(session, a_reset_ends_live_subscriptions_of_that_table_only) {
   d.go_live(2, "machines", 0);
   d.go_live(3, "totals", 0);
   d.say(d.subscribe_command(4, "history", false));
-  d.policy.on_reset("machines");
-  d.policy.on_reset("history");
+  d.policy.on_reset(d.generations["machines"]);
+  d.policy.on_reset(d.generations["history"]);
   EXPECT_EQ(d.replies.back()["push"]["channel"], "machines");
   EXPECT_EQ(d.policy.subscriptions(), 2u);
 }
@@ -397,7 +413,7 @@ TEST(session, late_messages_of_an_ended_subscription_are_ignored) {
   late.body = "{}";
   late.live = true;
   d.replies.clear();
-  d.policy.on_subscribed("machines", first, late, 0);
+  d.policy.on_subscribed(first, late, nullptr, 0);
   d.caught_up("machines", first, 5, 6);
   EXPECT_TRUE(d.replies.empty());
   EXPECT_TRUE(d.pushed.empty());
@@ -530,13 +546,13 @@ TEST(session, replies_go_out_in_the_order_of_the_commands) {
   live.body = "{\"offset\":1}";
   live.live = true;
   live.at = arrival{5};
-  d.policy.on_subscribed("totals", totals.generation, live, d.now);
+  d.policy.on_subscribed(totals.generation, live, nullptr, d.now);
   EXPECT_TRUE(d.replies.empty()); // its turn has not come
   // What changes meanwhile is not pushed before the reply; it is fetched afterwards.
-  d.policy.on_fan_out("totals", {text_frame("early"), arrival{5}, arrival{6}}, d.now);
+  d.policy.on_fan_out(totals.generation, {text_frame("early"), arrival{5}, arrival{6}}, d.now);
   EXPECT_TRUE(d.pushed.empty());
 
-  d.policy.on_subscribed("machines", machines.generation, live, d.now);
+  d.policy.on_subscribed(machines.generation, live, nullptr, d.now);
   ASSERT_EQ(d.replies.size(), 3u);
   EXPECT_EQ(d.replies[0]["id"], 2);
   EXPECT_EQ(d.replies[1]["id"], 3);
@@ -556,6 +572,114 @@ TEST(session, a_flood_of_commands_behind_one_without_an_answer_is_ended) {
   for (std::uint32_t id = 3; id < 60 && d.closed == 0; ++id)
     d.say({{"id", id}, {"ping", json::object()}});
   EXPECT_EQ(d.closed, 3501);
+}
+
+TEST(session, one_key_and_the_whole_table_are_two_subscriptions) {
+  desk d;
+  d.connect();
+  d.say(d.subscribe_command(2, "machines"));
+  d.say(d.subscribe_command(3, "machines/a/b"));
+  EXPECT_TRUE(d.next().request.lane.rows.all());
+  const auto one = d.next();
+  EXPECT_EQ(one.table, "machines");
+  EXPECT_TRUE(one.request.lane.rows.one_key);
+  EXPECT_EQ(one.request.lane.rows.key, "a/b") << "split at the first slash";
+  d.say(d.subscribe_command(4, "machines/a/b"));
+  EXPECT_EQ(d.error_of(0), 0);
+  EXPECT_EQ(d.policy.subscriptions(), 2u) << "the third is there already";
+}
+
+TEST(session, history_is_asked_of_the_publisher_and_answered_in_its_turn) {
+  desk d;
+  d.connect();
+  d.say({{"id", 2}, {"history", {{"channel", "history"}, {"limit", 5}}}});
+  d.say({{"id", 3}, {"ping", json::object()}});
+  EXPECT_TRUE(d.replies.empty());
+  const auto a = d.next();
+  EXPECT_EQ(a.what, "history");
+  EXPECT_EQ(a.limit, 5);
+  table::history_reply r;
+  r.body = R"({"epoch":"e","offset":7})";
+  d.policy.on_history(a.generation, r);
+  ASSERT_EQ(d.replies.size(), 2u);
+  EXPECT_EQ(d.replies[0], (json{{"id", 2}, {"history", {{"epoch", "e"}, {"offset", 7}}}}));
+  EXPECT_EQ(d.replies[1]["id"], 3);
+  d.replies.clear();
+  d.say({{"id", 4}, {"history", {{"channel", "machines"}, {"limit", 5}}}});
+  EXPECT_EQ(d.error_of(0), 107);
+  d.replies.clear();
+  d.say({{"id", 5}, {"history", {{"channel", "nothing"}, {"limit", 5}}}});
+  EXPECT_EQ(d.error_of(0), 102);
+  d.replies.clear();
+  d.say({{"id", 6}, {"history", {{"channel", "history"}}}});
+  d.now = 10'000;
+  d.policy.on_tick(d.now);
+  EXPECT_EQ(d.error_of(0), 100) << "a publisher that never answers leaves nobody waiting";
+}
+
+TEST(session, a_paced_subscription_that_lagged_waits_for_its_turn) {
+  desk d;
+  d.connect();
+  d.say(d.subscribe_command(2, "machines"));
+  table::subscribe_reply r;
+  r.body = "{}";
+  r.live = true;
+  r.at = arrival{5};
+  r.interval_ms = 1000;
+  const auto g = d.next().generation;
+  d.policy.on_subscribed(g, r, nullptr, d.now);
+  d.writable = false;
+  d.now = 1000;
+  d.fan_out("machines", 5, 6);
+  d.writable = true;
+  d.policy.on_writable(d.now);
+  EXPECT_EQ(d.next().what, "catch_up") << "its last frame is a second ago";
+  d.caught_up("machines", g, 5, 7);
+  d.writable = false;
+  d.now = 2000;
+  d.fan_out("machines", 7, 8);
+  d.writable = true;
+  d.now = 1500;
+  d.policy.on_writable(d.now);
+  EXPECT_EQ(d.next().what, "nothing") << "half a second is left";
+  d.now = 2000;
+  d.policy.on_tick(d.now);
+  EXPECT_EQ(d.next().what, "catch_up");
+}
+
+TEST(session, a_lanes_port_hands_a_frame_to_its_members_and_makes_good_what_was_left_out) {
+  desk a, b;
+  lane_port* raw = nullptr;
+  std::uint32_t of[2] = {};
+  {
+    auto port = std::make_shared<lane_port>();
+    raw = port.get();
+    for (auto* d : {&a, &b}) {
+      d->connect();
+      d->say(d->subscribe_command(2, "machines"));
+      table::subscribe_reply r;
+      r.body = "{}";
+      r.live = true;
+      r.at = arrival{5};
+      of[d == &b] = d->next().generation;
+      d->policy.on_subscribed(of[d == &b], r, port, 0);
+    }
+  }
+  EXPECT_EQ(raw->size(), 2u);
+  ASSERT_TRUE(raw->offer());
+  EXPECT_EQ(raw->deliver({text_frame("f"), arrival{5}, arrival{6}}, 0), 2u);
+  EXPECT_EQ(a.pushed, texts{"f"});
+  for (std::uint32_t i = 0; i < lane_port::most_under_way; ++i)
+    ASSERT_TRUE(raw->offer());
+  EXPECT_FALSE(raw->offer()) << "bounded";
+  for (std::uint32_t i = 0; i < lane_port::most_under_way; ++i)
+    raw->deliver({text_frame("g"), arrival{6 + i}, arrival{7 + i}}, 0);
+  EXPECT_EQ(a.next().what, "catch_up") << "one was left out, and there may be no later one";
+  EXPECT_EQ(b.next().what, "catch_up");
+  a.policy.on_closed();
+  EXPECT_EQ(raw->size(), 1u);
+  raw->reset();
+  EXPECT_EQ(b.replies.back()["push"]["unsubscribe"]["code"], 2500);
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "tests/unit/session/world.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::simulation {
 namespace {
@@ -23,27 +24,38 @@ connection::connection(world& w, std::uint64_t number, std::size_t r)
              std::make_shared<http::table_directory>(http::table_directory{{table_name, w.options.kind}}), *this, *this,
              {}, w.now_ms) {}
 
-void connection::subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) {
+void connection::subscribe(const std::string&, std::uint32_t generation, table::subscribe_request request) {
   auto self = world_.connections[id];
-  world_.to_publisher.push_back([this, self, table, generation, request, &w = world_] {
-    auto reply = w.channel->subscribe(request);
+  world_.to_publisher.push_back([this, self, generation, request, &w = world_] {
+    auto reply = w.channel->subscribe(request, w.now_ms);
     if (reply.live)
-      w.live[id] = self;
+      w.live[id] = {self, generation, reply.lane};
     from_publisher.push_back(
-        [this, table, generation, reply] { policy.on_subscribed(table, generation, reply, world_.now_ms); });
+        [this, generation, reply] { policy.on_subscribed(generation, reply, nullptr, world_.now_ms); });
   });
 }
 
-void connection::unsubscribe(const std::string&, std::uint32_t) {
-  world_.to_publisher.push_back([this, &w = world_] { w.live.erase(id); });
+void connection::unsubscribe(const std::string&, std::uint32_t generation) {
+  world_.to_publisher.push_back([this, generation, &w = world_] {
+    if (const auto at = w.live.find(id); at != w.live.end() && at->second.generation == generation)
+      w.leave(id);
+  });
 }
 
-void connection::catch_up(const std::string& table, std::uint32_t generation, arrival from) {
+void connection::catch_up(const std::string&, std::uint32_t generation, table::lane_id lane, arrival from) {
   auto self = world_.connections[id];
-  world_.to_publisher.push_back([this, self, table, generation, from, &w = world_] {
-    const auto reply = w.channel->catch_up(from);
-    from_publisher.push_back(
-        [this, table, generation, reply] { policy.on_caught_up(table, generation, reply, world_.now_ms); });
+  world_.to_publisher.push_back([this, self, generation, lane, from, &w = world_] {
+    const auto reply = w.channel->catch_up(lane, from, w.now_ms);
+    from_publisher.push_back([this, generation, reply] { policy.on_caught_up(generation, reply, world_.now_ms); });
+  });
+}
+
+void connection::history(const std::string&, std::uint32_t ticket, table::history_request request,
+                         table::selection_spec rows) {
+  auto self = world_.connections[id];
+  world_.to_publisher.push_back([this, self, ticket, request, rows, &w = world_] {
+    const auto reply = w.channel->history(request, rows, w.now_ms);
+    from_publisher.push_back([this, ticket, reply] { policy.on_history(ticket, reply); });
   });
 }
 
@@ -75,8 +87,11 @@ world::world(std::uint64_t seed, world_options o) : random(seed), options(o) {
   }
   connections.emplace_back(); // numbers start at 1
   restart_publisher();
-  for (std::size_t i = 0; i < options.clients; ++i)
+  for (std::size_t i = 0; i < options.clients; ++i) {
     clients.push_back(std::make_unique<sdk_client>(*this, i));
+    if (options.wishes)
+      clients.back()->make_wishes();
+  }
 }
 
 void world::restart_publisher() {
@@ -103,10 +118,16 @@ void world::restart_publisher() {
 }
 
 void world::reset_everyone() {
-  live.clear();
-  for (const auto& c : connections)
-    if (c && !c->gone)
-      c->from_publisher.push_back([c = c.get()] { c->policy.on_reset(table_name); });
+  for (const auto& [id, l] : std::exchange(live, {}))
+    if (!l.who->gone)
+      l.who->from_publisher.push_back([c = l.who.get(), g = l.generation] { c->policy.on_reset(g); });
+}
+
+void world::leave(std::uint64_t id) {
+  const auto lane = live.at(id).lane;
+  live.erase(id);
+  if (std::none_of(live.begin(), live.end(), [&](const auto& l) { return l.second.lane == lane; }))
+    channel->close(lane);
 }
 
 std::shared_ptr<connection> world::open() {
@@ -198,7 +219,9 @@ void world::commit(partition_truth& p) {
       const bool remove = random.chance(30);
       const auto sequence = ++sequence_;
       if (!remove)
-        row.value = std::make_shared<const std::string>("{\"s\":" + std::to_string(sequence) + "}");
+        row.value = std::make_shared<const std::string>(
+            "{\"s\":" + std::to_string(sequence) + ",\"m\":" + std::to_string(sequence % 2) +
+            (options.wishes ? ",\"filling\":\"" + std::string(60, 'f') + '"' : "") + "}");
       if (remove)
         p.rows.erase(key);
       else
@@ -263,20 +286,24 @@ void world::deliver(partition_truth& p) {
 }
 
 void world::flush() {
-  auto out = channel->flush();
+  if (!channel->dirty(now_ms))
+    return;
+  auto out = channel->flush(now_ms);
   if (out.reset) {
     ++resets;
     reset_everyone();
     return;
   }
-  for (const auto& f : out.frames) {
-    ++frames;
-    for (const auto& [id, c] : live) {
-      if (options.disturb && !calm && random.chance(1))
-        continue; // a frame that never came
-      c->from_publisher.push_back([c = c.get(), f, this] { c->policy.on_fan_out(table_name, f, now_ms); });
+  for (const auto& [lane, parts] : out.lanes)
+    for (const auto& f : parts) {
+      ++frames;
+      for (const auto& [id, l] : live) {
+        if (l.lane != lane || (options.disturb && !calm && random.chance(1)))
+          continue; // a frame that never came
+        l.who->from_publisher.push_back(
+            [c = l.who.get(), g = l.generation, f, this] { c->policy.on_fan_out(g, f, now_ms); });
+      }
     }
-  }
 }
 
 void world::load_step() {
@@ -404,6 +431,10 @@ bool world::settle() {
       while (!p.wire.empty())
         deliver(p);
     }
+    if (round == 0) // a lane's last frame may have been left out, as one that a busy reactor did not take
+      for (const auto& [id, l] : live)
+        l.who->from_publisher.push_back(
+            [c = l.who.get(), g = l.generation, this] { c->policy.on_left_out(g, now_ms); });
     for (int i = 0; i < 8 && (load_ || !channel->wanted().empty()); ++i)
       load_step();
     now_ms += 100;
@@ -423,7 +454,8 @@ bool world::settle() {
     for (const auto& c : connections)
       if (c && !c->gone)
         c->policy.on_tick(now_ms);
-    const bool rest = channel->ready() && channel->wanted().empty() && !channel->dirty() && to_publisher.empty() &&
+    const bool rest = channel->ready() && channel->wanted().empty() && !channel->dirty(now_ms) &&
+                      !channel->next_due_ms() && to_publisher.empty() &&
                       std::all_of(clients.begin(), clients.end(), [](const auto& c) { return c->settled(); });
     if (rest && round > 2)
       return true;
@@ -467,9 +499,9 @@ void world::compare_at_rest() {
   if (over_rest != truth)
     blame("REST differs from the truth: " + json(over_rest).dump() + " / " + json(truth).dump());
   for (std::size_t i = 0; i < clients.size(); ++i)
-    if (clients[i]->state != truth)
+    if (clients[i]->state != clients[i]->wanted_of(truth))
       blame("client " + std::to_string(i) + " differs from the truth: " + json(clients[i]->state).dump() + " / " +
-            json(truth).dump());
+            json(clients[i]->wanted_of(truth)).dump() + " " + clients[i]->wishes.dump());
 }
 
 } // namespace weir::simulation

@@ -47,6 +47,7 @@ struct world_options {
   std::size_t partitions = 2;
   std::size_t keys = 8;
   std::size_t clients = 3;
+  bool wishes = false; // clients want some rows only, a pace, deltas, tags, short names
   bool disturb = true; // lost messages, reloads, rollbacks, restarts
   sabotage without = sabotage::none;
 };
@@ -87,7 +88,9 @@ public:
   std::uint64_t stalled_ms() const override { return 0; }
   void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override;
   void unsubscribe(const std::string& table, std::uint32_t generation) override;
-  void catch_up(const std::string& table, std::uint32_t generation, arrival from) override;
+  void catch_up(const std::string& table, std::uint32_t generation, table::lane_id lane, arrival from) override;
+  void history(const std::string& table, std::uint32_t ticket, table::history_request request,
+               table::selection_spec rows) override;
 
   // The client takes the next message off the socket.
   std::optional<std::pair<std::string, bool>> take();
@@ -115,6 +118,12 @@ public:
   bool settled() const; // subscribed and nothing left to read
   void receive(const std::string& text, bool push);
 
+  void make_wishes();
+  std::map<std::string, std::uint64_t> wanted_of(const std::map<std::string, std::uint64_t>& all) const;
+
+  json wishes = json::object(); // members of each subscribe command
+  bool filtered = false;
+  std::size_t deltas = 0;
   std::map<std::string, std::uint64_t> state; // key -> sequence
   std::optional<std::uint64_t> offset;
   std::string epoch;
@@ -133,6 +142,7 @@ private:
   void on_stream_reply(const json& result);
   void on_push(const json& push);
   void update(const json& publication);
+  json data_of(const json& publication);
   void take_entry(const json& publication);
   bool interrupted();
 
@@ -143,6 +153,10 @@ private:
   bool connected_ = false, flow_ = false, recovering_ = false, recover_ = false;
   std::vector<json> pages_;
   std::uint64_t flow_offset_ = 0;
+  std::string channel_ = table_name, only_key_;
+  int filter_ = 0; // 1: even sequences, 2: two keys, 3: a prefix, 4: one key
+  std::uint32_t short_id_ = 0;
+  std::map<std::string, std::string> bases_; // by key: what a delta is told against
   std::string flow_epoch_;
   std::map<std::string, std::size_t> reached_; // by key: how far its history was seen, in `reached_epoch_`
   std::string reached_epoch_;
@@ -180,7 +194,13 @@ public:
   std::vector<std::unique_ptr<sdk_client>> clients;
   std::vector<std::shared_ptr<connection>> connections;
   std::deque<std::function<void()>> to_publisher;
-  std::map<std::uint64_t, std::shared_ptr<connection>> live; // at the publisher
+  struct live_subscription {
+    std::shared_ptr<connection> who;
+    std::uint32_t generation = 0;
+    table::lane_id lane;
+  };
+  std::map<std::uint64_t, live_subscription> live; // at the publisher, by connection
+  void leave(std::uint64_t connection);
   std::int64_t now_ms = 1'000'000;
   std::size_t frames = 0, resets = 0, gaps = 0;
   bool calm = false;

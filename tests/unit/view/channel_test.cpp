@@ -41,8 +41,8 @@ TEST(channel, wants_all_its_partitions_before_it_is_ready) {
   channel c(table_of(table_kind::latest), 1, {partition(0), partition(1)}, options());
   EXPECT_EQ(c.wanted().size(), 2u);
   EXPECT_FALSE(c.ready());
-  EXPECT_EQ(c.subscribe(state_page()).code, 100);
-  EXPECT_TRUE(c.subscribe(state_page()).temporary);
+  EXPECT_EQ(c.subscribe(state_page(), 0).code, 100);
+  EXPECT_TRUE(c.subscribe(state_page(), 0).temporary);
   EXPECT_EQ(c.rest_page(0, "").status, 503u);
   c.load({stored(0, 10, 5)}, 0);
   EXPECT_FALSE(c.ready());
@@ -90,13 +90,14 @@ TEST(channel, a_load_whose_changes_never_come_is_wanted_again) {
 TEST(channel, a_missing_change_is_a_gap_that_a_load_heals) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10, {{"a", "1"}})}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   apply(c, rows(0, 15, 20, {{"b", "1"}})); // names 15 before it, which never came
   EXPECT_EQ(c.wanted().size(), 1u);
   EXPECT_EQ(c.watermark(), version{10});
   c.load({stored(0, 20, 20, {{"a", "2"}, {"b", "1"}})}, 0);
   EXPECT_EQ(c.watermark(), version{20});
   EXPECT_EQ(publications(c).size(), 2u);
-  EXPECT_FALSE(c.flush().reset);
+  EXPECT_FALSE(flush(c).reset);
 }
 
 TEST(channel, a_heartbeat_shows_a_lost_change_and_else_moves_the_watermark) {
@@ -132,10 +133,11 @@ TEST(channel, what_is_known_or_of_an_older_stream_epoch_is_dropped) {
 TEST(channel, a_lost_inbox_wants_everything_again_and_no_client_notices) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10, {{"a", "1"}, {"b", "1"}})}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   c.lost();
   EXPECT_EQ(c.wanted().size(), 1u);
   c.load({stored(0, 20, 20, {{"a", "2"}, {"b", "1"}})}, 0);
-  const auto out = c.flush();
+  const auto out = flush(c);
   EXPECT_FALSE(out.reset);
   ASSERT_EQ(out.frames.size(), 1u);
   EXPECT_EQ(lines(out.frames[0]).size(), 1u);
@@ -144,6 +146,7 @@ TEST(channel, a_lost_inbox_wants_everything_again_and_no_client_notices) {
 TEST(channel, a_new_stream_epoch_is_loaded_announced_and_changes_the_tables_epoch) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10, {{"a", "2"}})}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   const auto before = c.epoch();
   auto renewed = rows(0, 9, 20, {{"b", "1"}});
   renewed.epoch = stream_epoch{"2"};
@@ -153,12 +156,12 @@ TEST(channel, a_new_stream_epoch_is_loaded_announced_and_changes_the_tables_epoc
   l.epoch = stream_epoch{"2"};
   c.load({l}, 0);
   EXPECT_NE(c.epoch(), before);
-  EXPECT_TRUE(c.catch_up(arrival{1}).gone) << "nothing of the new epoch before its announcement";
-  const auto out = c.flush();
+  EXPECT_TRUE(c.catch_up(all, arrival{1}, 0).gone) << "nothing of the new epoch before its announcement";
+  const auto out = flush(c);
   EXPECT_TRUE(out.reset);
   EXPECT_TRUE(out.frames.empty());
-  EXPECT_FALSE(c.flush().reset);
-  EXPECT_EQ(c.subscribe(resume(true, 10, before)).code, 112);
+  EXPECT_FALSE(flush(c).reset);
+  EXPECT_EQ(c.subscribe(resume(true, 10, before), 0).code, 112);
 }
 
 TEST(channel, the_epoch_depends_on_definition_generation_and_partitions_but_not_on_their_order) {
@@ -177,6 +180,7 @@ TEST(channel, the_epoch_depends_on_definition_generation_and_partitions_but_not_
 TEST(channel, a_frame_has_an_offset_on_its_last_publication_only_and_it_is_the_watermark) {
   channel c(table_of(table_kind::latest), 1, {partition(0), partition(1)}, options());
   c.load({stored(0, 10, 10), stored(1, 15, 15)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   apply(c, rows(0, 10, 20, {{"a", "1"}, {"b", "1"}}));
   apply(c, rows(1, 15, 30, {{"c", "1"}}));
   const auto pubs = publications(c);
@@ -191,11 +195,12 @@ TEST(channel, a_round_of_changes_is_split_into_bounded_frames_and_only_the_last_
   o.frame_bytes = 300;
   auto c = one_partition(table_kind::latest, o);
   c.load({stored(0, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   std::vector<std::pair<std::string, std::string>> many;
   for (int i = 0; i < 20; ++i)
     many.emplace_back("k" + std::to_string(i), "{\"x\":1}");
   apply(c, rows(0, 10, 20, many));
-  const auto out = c.flush();
+  const auto out = flush(c);
   ASSERT_GT(out.frames.size(), 3u);
   std::size_t pushes = 0;
   for (std::size_t i = 0; i < out.frames.size(); ++i) {
@@ -214,18 +219,20 @@ TEST(channel, one_row_larger_than_a_frame_still_goes_out_whole) {
   o.frame_bytes = o.page_bytes = 100;
   auto c = one_partition(table_kind::latest, o);
   c.load({stored(0, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   const std::string big = "\"" + std::string(5000, 'x') + "\"";
   apply(c, rows(0, 10, 20, {{"a", big}, {"b", "1"}}));
-  EXPECT_EQ(c.flush().frames.size(), 2u);
-  EXPECT_NE(c.subscribe(state_page()).body.find(big), std::string::npos);
+  EXPECT_EQ(flush(c).frames.size(), 2u);
+  EXPECT_NE(c.subscribe(state_page(), 0).body.find(big), std::string::npos);
 }
 
 TEST(channel, keys_and_names_are_escaped_and_values_go_out_as_they_are) {
   auto t = table_of(table_kind::latest);
   channel c(t, 1, {partition(0)}, options());
   c.load({stored(0, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   apply(c, rows(0, 10, 20, {{"a\"\n\\\x01/ü", "{\"n\":1.50}"}}));
-  const auto out = c.flush();
+  const auto out = flush(c);
   EXPECT_NE(out.frames.at(0).frame->bytes.find("{\"n\":1.50}"), std::string::npos);
   ASSERT_EQ(lines(out.frames[0]).size(), 1u) << "no raw new line in a frame's line";
   EXPECT_EQ(lines(out.frames[0])[0]["push"]["pub"]["key"], "a\"\n\\\x01/ü");
@@ -234,7 +241,7 @@ TEST(channel, keys_and_names_are_escaped_and_values_go_out_as_they_are) {
 TEST(channel, state_comes_in_pages_with_each_key_once_and_what_changed_meanwhile_in_the_last_reply) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10, {{"a", "1"}, {"b", "1"}, {"c", "1"}, {"d", "1"}})}, 0);
-  auto first = c.subscribe(state_page("", 2));
+  auto first = c.subscribe(state_page("", 2), 0);
   EXPECT_FALSE(first.live);
   const auto page = json::parse(first.body);
   EXPECT_EQ(page["phase"], 2);
@@ -246,7 +253,7 @@ TEST(channel, state_comes_in_pages_with_each_key_once_and_what_changed_meanwhile
     if (k != sent && k != page["state"][1]["key"])
       unsent = k;
   apply(c, rows(0, 10, 20, {{sent, ""}, {unsent, "2"}, {"e", "1"}}));
-  auto last = c.subscribe(state_page(page["cursor"], 2));
+  auto last = c.subscribe(state_page(page["cursor"], 2), 0);
   EXPECT_TRUE(last.live);
   EXPECT_FALSE(last.more);
   EXPECT_EQ(last.at, c.head());
@@ -263,18 +270,18 @@ TEST(channel, a_cursor_of_another_life_or_epoch_or_of_nobody_starts_the_client_o
   auto o = options();
   auto c = one_partition(table_kind::latest, o);
   c.load({stored(0, 10, 10, {{"a", "1"}, {"b", "1"}})}, 0);
-  const std::string cursor = json::parse(c.subscribe(state_page("", 1)).body)["cursor"];
-  EXPECT_EQ(c.subscribe(state_page(cursor)).code, 0);
+  const std::string cursor = json::parse(c.subscribe(state_page("", 1), 0).body)["cursor"];
+  EXPECT_EQ(c.subscribe(state_page(cursor), 0).code, 0);
   o.instance = 8;
   auto other = one_partition(table_kind::latest, o);
   other.load({stored(0, 10, 10, {{"a", "1"}, {"b", "1"}})}, 0);
-  EXPECT_EQ(other.subscribe(state_page(cursor)).code, 112);
+  EXPECT_EQ(other.subscribe(state_page(cursor), 0).code, 112);
   for (const char* bad :
        {"x", "7-1-1", "7-1-1-1-1", "7-1-1-", "7--1-1", "7-2-9-a", "ffffffffffffffffff-1-1-1", " 7-1-1-1"})
-    EXPECT_EQ(c.subscribe(state_page(bad)).code, 112) << bad;
+    EXPECT_EQ(c.subscribe(state_page(bad), 0).code, 112) << bad;
   auto wrong_epoch = state_page(cursor);
   wrong_epoch.epoch = "abc";
-  EXPECT_EQ(c.subscribe(wrong_epoch).code, 112);
+  EXPECT_EQ(c.subscribe(wrong_epoch, 0).code, 112);
 }
 
 TEST(channel, a_catch_up_of_a_map_is_sorted_by_version_and_every_offset_in_it_is_true) {
@@ -284,7 +291,7 @@ TEST(channel, a_catch_up_of_a_map_is_sorted_by_version_and_every_offset_in_it_is
   apply(c, rows(1, 10, 20, {{"b", "1"}, {"c", "1"}}));
   apply(c, heartbeat(1, 20, 25));
   apply(c, rows(0, 30, 40, {{"d", "1"}}));
-  const auto reply = c.subscribe(resume(true, 10, c.epoch()));
+  const auto reply = c.subscribe(resume(true, 10, c.epoch()), 0);
   ASSERT_EQ(reply.code, 0);
   const auto body = json::parse(reply.body);
   EXPECT_EQ(body["recovered"], true);
@@ -307,16 +314,17 @@ TEST(channel, a_catch_up_larger_than_a_page_keeps_the_clients_position_and_goes_
   o.page_bytes = 200;
   auto c = one_partition(table_kind::latest, o);
   c.load({stored(0, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   for (std::uint64_t i = 0; i < 20; ++i)
     apply(c, rows(0, 10 + i, 11 + i, {{"k" + std::to_string(i), "1"}}));
-  const auto reply = c.subscribe(resume(true, 10, c.epoch()));
+  const auto reply = c.subscribe(resume(true, 10, c.epoch()), 0);
   EXPECT_TRUE(reply.live);
   EXPECT_TRUE(reply.more);
   const auto body = json::parse(reply.body);
   EXPECT_EQ(body["offset"], 10);
   for (const auto& p : body["publications"])
     EXPECT_FALSE(p.contains("offset"));
-  const auto rest = c.catch_up(reply.at);
+  const auto rest = c.catch_up(all, reply.at, 0);
   EXPECT_FALSE(rest.more);
   EXPECT_EQ(lines(rest.part).size() + body["publications"].size(), 20u);
   EXPECT_EQ(lines(rest.part).back()["push"]["pub"]["offset"], 30);
@@ -325,10 +333,10 @@ TEST(channel, a_catch_up_larger_than_a_page_keeps_the_clients_position_and_goes_
 TEST(channel, a_position_below_the_floor_above_the_watermark_or_of_another_epoch_is_unrecoverable) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10, {{"a", "1"}})}, 0);
-  EXPECT_EQ(c.subscribe(resume(true, 10, c.epoch())).code, 0);
-  EXPECT_EQ(c.subscribe(resume(true, 9, c.epoch())).code, 112);
-  EXPECT_EQ(c.subscribe(resume(true, 11, c.epoch())).code, 112);
-  EXPECT_EQ(c.subscribe(resume(true, 10, "abc")).code, 112);
+  EXPECT_EQ(c.subscribe(resume(true, 10, c.epoch()), 0).code, 0);
+  EXPECT_EQ(c.subscribe(resume(true, 9, c.epoch()), 0).code, 112);
+  EXPECT_EQ(c.subscribe(resume(true, 11, c.epoch()), 0).code, 112);
+  EXPECT_EQ(c.subscribe(resume(true, 10, "abc"), 0).code, 112);
 }
 
 TEST(channel, a_resume_gets_a_removal_that_only_the_change_log_knows) {
@@ -337,7 +345,7 @@ TEST(channel, a_resume_gets_a_removal_that_only_the_change_log_knows) {
   l.floor = version{5};
   l.changes = {{version{18}, {"gone"}}};
   c.load({l}, 0);
-  const auto body = json::parse(c.subscribe(resume(true, 7, c.epoch())).body);
+  const auto body = json::parse(c.subscribe(resume(true, 7, c.epoch()), 0).body);
   ASSERT_EQ(body["publications"].size(), 1u);
   EXPECT_EQ(body["publications"][0]["key"], "gone");
   EXPECT_EQ(body["publications"][0]["removed"], true);
@@ -346,6 +354,7 @@ TEST(channel, a_resume_gets_a_removal_that_only_the_change_log_knows) {
 TEST(channel, resuming_at_the_watermark_loses_nothing_while_partitions_interleave_and_one_is_idle) {
   channel c(table_of(table_kind::latest), 1, {partition(0), partition(1)}, options());
   c.load({stored(0, 10, 10), stored(1, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   std::uint64_t last[2] = {10, 10}, offset = 10;
   const auto take = [&](int p, std::uint64_t at) {
     apply(c, rows(p, last[p], at, {{"k" + std::to_string(p), std::to_string(at)}}));
@@ -358,10 +367,10 @@ TEST(channel, resuming_at_the_watermark_loses_nothing_while_partitions_interleav
   EXPECT_EQ(offset, 10u) << "partition 1 is silent: nothing above 10 is certain";
   take(1, 40); // came late, below what was sent
   EXPECT_EQ(offset, 40u);
-  auto body = json::parse(c.subscribe(resume(true, 40, c.epoch())).body);
+  auto body = json::parse(c.subscribe(resume(true, 40, c.epoch()), 0).body);
   EXPECT_EQ(body["publications"].size(), 1u);
   apply(c, heartbeat(1, 40, 70));
-  body = json::parse(c.subscribe(resume(true, 40, c.epoch())).body);
+  body = json::parse(c.subscribe(resume(true, 40, c.epoch()), 0).body);
   EXPECT_EQ(body["offset"], 60);
 }
 
@@ -369,6 +378,7 @@ TEST(channel, a_stream_resumes_with_the_offset_that_was_sent_and_whole_entries_i
   auto c = one_partition(table_kind::log);
   auto l = stored(0, 10, 10);
   c.load({l}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   apply(c, entries(0, 10, 20, 100, 3)); // 20..22
   const auto live = publications(c);
   ASSERT_EQ(live.size(), 3u);
@@ -376,17 +386,17 @@ TEST(channel, a_stream_resumes_with_the_offset_that_was_sent_and_whole_entries_i
   EXPECT_FALSE(live[1].contains("offset"));
   EXPECT_EQ(live[2]["offset"], 22);
   subscribe_request fresh;
-  auto body = json::parse(c.subscribe(fresh).body);
+  auto body = json::parse(c.subscribe(fresh, 0).body);
   EXPECT_EQ(body["offset"], 22);
   EXPECT_FALSE(body.contains("was_recovering"));
   EXPECT_FALSE(body.contains("publications"));
-  body = json::parse(c.subscribe(resume(false, 20, c.epoch())).body);
+  body = json::parse(c.subscribe(resume(false, 20, c.epoch()), 0).body);
   EXPECT_EQ(body["offset"], 20);
   EXPECT_EQ(body["recovered"], true);
   ASSERT_EQ(body["publications"].size(), 2u);
   EXPECT_EQ(body["publications"][0]["offset"], 21);
   EXPECT_EQ(body["publications"][1]["offset"], 22);
-  body = json::parse(c.subscribe(resume(false, 20, "")).body);
+  body = json::parse(c.subscribe(resume(false, 20, ""), 0).body);
   EXPECT_EQ(body["recovered"], true) << "no epoch is any epoch";
 }
 
@@ -394,7 +404,7 @@ TEST(channel, a_stream_position_that_is_lost_is_said_so_with_the_new_one) {
   auto c = one_partition(table_kind::log);
   c.load({stored(0, 10, 10)}, 0);
   for (const auto& lost : {resume(false, 10, "abc"), resume(false, 11, c.epoch()), resume(false, 3, c.epoch())}) {
-    const auto reply = c.subscribe(lost);
+    const auto reply = c.subscribe(lost, 0);
     const auto body = json::parse(reply.body);
     EXPECT_EQ(body["was_recovering"], true);
     EXPECT_EQ(body["recovered"], false);
@@ -402,7 +412,7 @@ TEST(channel, a_stream_position_that_is_lost_is_said_so_with_the_new_one) {
     EXPECT_TRUE(reply.live);
     auto strict = lost;
     strict.reject_unrecovered = true;
-    EXPECT_EQ(c.subscribe(strict).code, 112);
+    EXPECT_EQ(c.subscribe(strict, 0).code, 112);
   }
 }
 
@@ -411,26 +421,28 @@ TEST(channel, a_session_behind_the_ring_is_told_to_subscribe_anew) {
   o.ring.entries = 5;
   auto c = one_partition(table_kind::log, o);
   c.load({stored(0, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   const auto from = c.head();
   apply(c, entries(0, 10, 20, 100, 4));
-  (void)c.flush();
-  EXPECT_FALSE(c.catch_up(from).gone);
+  (void)flush(c);
+  EXPECT_FALSE(c.catch_up(all, from, 0).gone);
   apply(c, entries(0, 23, 30, 104, 4));
-  (void)c.flush();
-  EXPECT_TRUE(c.catch_up(from).gone);
+  (void)flush(c);
+  EXPECT_TRUE(c.catch_up(all, from, 0).gone);
 }
 
 TEST(channel, sessions_that_fell_behind_together_share_one_frame) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   const auto from = c.head();
   apply(c, rows(0, 10, 20, {{"a", "1"}, {"b", "1"}}));
   apply(c, rows(0, 20, 21, {{"a", "2"}}));
-  const auto one = c.catch_up(from), two = c.catch_up(from);
+  const auto one = c.catch_up(all, from, 0), two = c.catch_up(all, from, 0);
   EXPECT_EQ(one.part.frame, two.part.frame);
   EXPECT_EQ(lines(one.part).size(), 2u) << "the newest value of each key";
   apply(c, rows(0, 21, 22, {{"b", "2"}}));
-  const auto three = c.catch_up(from);
+  const auto three = c.catch_up(all, from, 0);
   EXPECT_NE(one.part.frame, three.part.frame);
   EXPECT_EQ(three.part.to, c.head());
 }
@@ -440,6 +452,7 @@ TEST(channel, aggregates_show_the_merge_of_their_parts) {
   t.fields = {{"n", function::count, ""}};
   channel c(t, 1, {partition(0), partition(1)}, options());
   c.load({stored(0, 10, 10), stored(1, 10, 10)}, 0);
+  [[maybe_unused]] const auto all = everything(c);
   // States as partitions keep them: each has counted one record.
   const auto one = [] {
     const std::vector<aggregate_field> fields{{"n", function::count, ""}};
@@ -461,21 +474,21 @@ TEST(channel, a_view_over_its_bound_takes_no_new_subscribers_and_goes_on_for_the
   t.max_view_bytes = 2000;
   channel c(t, 1, {partition(0)}, options());
   c.load({stored(0, 10, 10, {{"a", "1"}})}, 0);
-  EXPECT_EQ(c.subscribe(state_page()).code, 0);
+  EXPECT_EQ(c.subscribe(state_page(), 0).code, 0);
   apply(c, rows(0, 10, 20, {{"b", "\"" + std::string(3000, 'x') + "\""}}));
-  const auto refused = c.subscribe(state_page());
+  const auto refused = c.subscribe(state_page(), 0);
   EXPECT_EQ(refused.code, 106);
   EXPECT_NE(refused.message.find("max_view_bytes"), std::string::npos);
-  EXPECT_EQ(c.subscribe(resume(true, 10, c.epoch())).code, 0);
+  EXPECT_EQ(c.subscribe(resume(true, 10, c.epoch()), 0).code, 0);
 }
 
 TEST(channel, the_wrong_type_of_subscription_is_refused) {
   auto keyed = one_partition(table_kind::latest);
   keyed.load({stored(0, 10, 10)}, 0);
-  EXPECT_EQ(keyed.subscribe({}).code, 107);
+  EXPECT_EQ(keyed.subscribe(subscribe_request{}, 0).code, 107);
   auto log = one_partition(table_kind::log);
   log.load({stored(0, 10, 10)}, 0);
-  EXPECT_EQ(log.subscribe(state_page()).code, 107);
+  EXPECT_EQ(log.subscribe(state_page(), 0).code, 107);
 }
 
 TEST(channel, rest_gives_rows_in_pages_and_single_rows) {

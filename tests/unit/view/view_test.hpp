@@ -94,9 +94,32 @@ inline std::vector<json> lines(const table::fan_out& f) {
   return out;
 }
 
+// Opens the lane of all rows, as a plain subscriber does, without anybody in it.
+inline table::lane_id everything(table::channel& c) {
+  table::subscribe_request r;
+  r.map = c.table().kind != table_kind::log;
+  r.phase = r.map ? table::map_phase::state : table::map_phase::live;
+  return c.subscribe(r, 0).lane;
+}
+
+// What the lanes' frames are, all in one list.
+struct flushed_frames {
+  bool reset = false;
+  std::vector<table::fan_out> frames;
+};
+
+inline flushed_frames flush(table::channel& c, std::int64_t now_ms = 0) {
+  auto out = c.flush(now_ms);
+  flushed_frames all{out.reset, {}};
+  for (auto& lane : out.lanes)
+    for (auto& f : lane.frames)
+      all.frames.push_back(std::move(f));
+  return all;
+}
+
 inline std::vector<json> publications(table::channel& c) {
   std::vector<json> out;
-  for (const auto& f : c.flush().frames)
+  for (const auto& f : flush(c).frames)
     for (auto& line : lines(f))
       out.push_back(line["push"]["pub"]);
   return out;
