@@ -241,7 +241,11 @@ struct publisher_state {
     on_inbox(); // what is committed by now is part of the answer
     if (!channel->ready())
       return on_subscribe(m); // it has just lost its place and is loaded again: wait in the queue
-    auto reply = channel->subscribe(m.request, config.node->wall_ms());
+    auto request = m.request;
+    if (config.table.max_rate)
+      request.lane.interval_ms =
+          std::max(request.lane.interval_ms, static_cast<std::uint32_t>(config.table.max_rate->count()));
+    auto reply = channel->subscribe(request, config.node->wall_ms());
     if (!reply.live) // one that still pages through the state comes again, or not
       return answer(m, std::move(reply));
     auto& home = lanes[reply.lane][m.home.reactor];
