@@ -2,7 +2,7 @@
 // one a line by standard input. Ends at `quit` or with its input.
 //
 //   node sdk-client.mjs --url ws://HOST/connection/websocket --table T [--kind map|stream] [--sdk 5.6|5.7|5.8]
-//                       [--page ROWS] [--data JSON] [--token T] [--quiet]
+//                       [--page ROWS] [--data JSON] [--token T] [--delta] [--quiet]
 //
 // Every event has "event", "at" (ms since 1970) and "mono" (ms, monotonic):
 //   connecting {code,reason}   connected {client,transport}   disconnected {code,reason}   error {type,code,message}
@@ -18,7 +18,7 @@ import { createInterface } from 'node:readline';
 import { connectTo, subscribeTo } from './client.mjs';
 import { fail, options } from './options.mjs';
 
-const o = options({ url: '', table: '', kind: 'map', sdk: '5.8', page: 0, data: '', token: '' }, ['quiet']);
+const o = options({ url: '', table: '', kind: 'map', sdk: '5.8', page: 0, data: '', token: '' }, ['quiet', 'delta']);
 if (!o.url || !o.table || !['map', 'stream'].includes(o.kind)) fail('needs --url, --table and --kind map or stream', 64);
 
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, at: Date.now(), mono: performance.now(), ...more })}\n`);
@@ -34,6 +34,7 @@ client.on('error', ({ type, error }) => say('error', { type, code: error?.code, 
 
 const settings = { minResubscribeDelay: 50, maxResubscribeDelay: 1000 };
 if (o.data) settings.data = JSON.parse(o.data);
+if (o.delta) settings.delta = 'fossil';
 if (o.page && o.kind === 'map') settings.pageSize = o.page;
 const sub = subscribeTo(client, o.table, o.kind, settings);
 sub.on('subscribing', ({ code, reason }) => say('subscribing', { code, reason }));

@@ -105,15 +105,47 @@ def test_a_subscriber_that_does_not_read_holds_up_nobody(kraft, redis_server, we
         connection.close()
 
 
+def test_subscribers_get_the_rows_they_asked_for(kraft, redis_server, weir_node, sdk, seed):
+    """A condition on a field, one on the key, one key, a pace with tags, and deltas, while rows change and go."""
+    topic, records, node = small(kraft, redis_server, weir_node, seed, count=12_000, keys=200)
+    wanted = Expected(records).machines
+    key = sorted(wanted)[0]
+
+    def number(row, least):
+        cpu = row.get("cpu")
+        return isinstance(cpu, (int, float)) and not isinstance(cpu, bool) and cpu >= least
+
+    def subscriber(table, *arguments):
+        return sdk(node.websocket, table, "map", *arguments)
+
+    cases = [
+        (subscriber("machines", "--data", '{"where": {"/cpu": {"gte": 50}}}'), {k: r for k, r in wanted.items() if number(r, 50)}),
+        (subscriber("machines", "--data", '{"where": {"key": {"prefix": "machine-00"}}}'), {k: r for k, r in wanted.items() if k.startswith("machine-00")}),
+        (subscriber(f"machines/{key}"), {key: wanted[key]}),
+        (subscriber("machines", "--data", '{"max_rate": "4/s", "tags": true}'), wanted),
+        (subscriber("machines", "--delta"), wanted),
+    ]
+    for client, _ in cases:
+        client.wait_subscribed()
+    Sender(kraft, topic, records, 6_000).finish()
+    for client, rows in cases:
+        wait_for(lambda client=client, rows=rows: client.rows() == rows, 60, lambda client=client, rows=rows: differences(client.rows(), rows))
+    paced = cases[3][0].dump()
+    assert paced["updates"] < cases[4][0].dump()["updates"], "a pace leaves out what was overtaken"
+
+
 def test_every_command_gets_one_reply_in_order(kraft, redis_server, weir_node):
-    """Also what is no table (102), no command (104), and a part of the protocol that is not there yet (107, and it says so)."""
+    """Also what is no table (102), no command (104), a condition that is none (107, and it says why), the history of a log."""
     node = weir_node(topology(kraft.bootstrap, redis_server.url, kraft.topic("readings")))
     with RawWebSocket(node.port) as connection:
-        connection.say({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "machines/some key", "type": 1, "phase": 2, "flag": 1}}, {"id": 3, "subscribe": {"channel": "nothing", "flag": 1}},
-                       {"id": 4, "subscribe": {"channel": "totals", "type": 1, "phase": 2, "flag": 1}}, {"id": 5, "nonsense": {}})
-        replies = connection.replies(5)
-    assert [reply["id"] for reply in replies] == [1, 2, 3, 4, 5]
-    assert replies[1]["error"]["code"] == 107 and "not available yet" in replies[1]["error"]["message"]
+        connection.say({"id": 1, "connect": {}}, {"id": 2, "subscribe": {"channel": "machines", "type": 1, "phase": 2, "data": {"where": {"cpu": 1}}}}, {"id": 3, "subscribe": {"channel": "nothing", "flag": 1}},
+                       {"id": 4, "subscribe": {"channel": "totals", "type": 1, "phase": 2, "flag": 1}}, {"id": 5, "nonsense": {}},
+                       {"id": 6, "history": {"channel": "hot", "limit": 0}}, {"id": 7, "subscribe": {"channel": "machines/some key", "type": 1, "phase": 2}})
+        replies = connection.replies(7)
+    assert [reply["id"] for reply in replies] == [1, 2, 3, 4, 5, 6, 7]
+    assert replies[1]["error"]["code"] == 107 and "did you mean '/cpu'?" in replies[1]["error"]["message"]
+    assert replies[5]["history"]["epoch"] and "publications" not in replies[5]["history"]
+    assert "state" not in replies[6]["subscribe"] and replies[6]["subscribe"]["recoverable"]
     assert replies[2]["error"]["code"] == 102
     assert replies[3]["subscribe"]["type"] == 1 and replies[3]["subscribe"]["epoch"]
     assert replies[4]["error"]["code"] == 104
