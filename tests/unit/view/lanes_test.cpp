@@ -204,9 +204,8 @@ TEST(lanes, events_are_lines_of_a_stream_with_an_id_where_the_position_is_comple
   apply(c, rows(0, 10, 20, {{"a", "1"}, {"b", ""}}));
   const auto out = c.flush(0);
   ASSERT_EQ(out.lanes.size(), 1u);
-  EXPECT_EQ(out.lanes[0].frames.at(0).frame->bytes,
-            "data: {\"key\":\"a\",\"data\":1}\n\nid: " + c.epoch() +
-                ":20\ndata: {\"key\":\"b\",\"removed\":true,\"data\":{}}\n\n");
+  EXPECT_EQ(out.lanes[0].frames.at(0).frame->bytes, "data: {\"key\":\"a\",\"data\":1}\n\nid: " + c.epoch() +
+                                                        ":20\ndata: {\"key\":\"b\",\"removed\":true,\"data\":{}}\n\n");
 }
 
 TEST(lanes, too_many_conditions_are_refused_and_one_that_nobody_uses_makes_room) {
