@@ -91,7 +91,7 @@ bool permits_key(const table_grant& grant, std::string_view key) {
 // All tests of a condition hold for a row that matches, so one that keeps to permitted keys is enough.
 bool keeps_to_keys(const table_grant& grant, const condition& where) {
   return std::any_of(where.all.begin(), where.all.end(), [&](const test& t) {
-    if (t.pointer != key_name || t.operands.empty())
+    if (t.pointer != row_key_name || t.operands.empty())
       return false;
     if (t.op == comparison::prefix) {
       const auto* asked = std::get_if<std::string>(&t.operands.front());

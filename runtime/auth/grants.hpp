@@ -23,9 +23,6 @@
 
 namespace weir::auth {
 
-// In a condition, the name that stands for the row's key in place of a pointer into the row.
-inline constexpr std::string_view key_name = "key";
-
 struct table_grant {
   bool whole = false;
   std::vector<std::string> keys;
