@@ -59,8 +59,10 @@ class web_socket_handler {
 public:
   virtual ~web_socket_handler() = default;
   virtual void on_message(std::string_view text) = 0; // one whole text message, valid UTF-8
-  virtual void on_writable() = 0;                     // a refused push may be tried again
-  virtual void on_closed() = 0;                       // last call; the web_socket is gone afterwards
+  // One whole binary message. False: not spoken by this session; the connection is closed with 3501.
+  virtual bool on_binary(std::string_view) { return false; }
+  virtual void on_writable() = 0; // a refused push may be tried again
+  virtual void on_closed() = 0;   // last call; the web_socket is gone afterwards
 };
 
 } // namespace weir::http

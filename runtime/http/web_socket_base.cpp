@@ -137,16 +137,15 @@ void web_socket_base::received(bool text, std::string_view message) {
   reading_ = false;
   // After a close frame of ours only the other side's is awaited.
   if (!sealed_ && handler_) {
-    if (!text) {
-      // 3501 is what the protocol's clients take as final; after 1003 they would come back with the same.
-      close(3501, "only text messages are spoken here");
-    } else {
-      try {
+    try {
+      if (text)
         handler_->on_message(message);
-      } catch (const std::exception& e) {
-        log::error("http", "a session failed at a message", {{"what", e.what()}, {"peer", peer_.address}});
-        close(1011, "internal error");
-      }
+      else if (!handler_->on_binary(message))
+        // 3501 is what the protocol's clients take as final; after 1003 they would come back with the same.
+        close(3501, "only text messages are spoken here");
+    } catch (const std::exception& e) {
+      log::error("http", "a session failed at a message", {{"what", e.what()}, {"peer", peer_.address}});
+      close(1011, "internal error");
     }
   }
   if (!sealed_ && !has_reply_room())
