@@ -1,8 +1,13 @@
 #include "cli/commands.hpp"
+#include "runtime/config/values.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <map>
+#include <string_view>
+#include <vector>
 
 using namespace weir;
 
@@ -89,6 +94,18 @@ int main(int argc, char** argv) {
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
 
+  if (argc > 1 && argv[1][0] != '-') {
+    const std::string_view word = argv[1];
+    std::vector<std::string_view> names;
+    for (const auto* command : app.get_subcommands({}))
+      names.emplace_back(command->get_name());
+    if (std::find(names.begin(), names.end(), word) == names.end()) {
+      const auto near = nearest(word, names);
+      fmt::print(stderr, "weir: there is no command '{}'{}\nThere are {}; run with --help for more information.\n", word,
+                 near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
+      return cli::exit_usage;
+    }
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -145,6 +145,8 @@ def test_a_file_that_is_not_there_and_arguments_that_are_wrong(tmp_path):
     for arguments in (("nonsense",), ("run",), ("check", "--nonsense", "x"), ("run", "x", "--set", "novalue")):
         done = weir(*arguments)
         assert done.returncode != 0 and done.stderr.strip() and not done.stdout.strip(), arguments
+    done = weir("chekc", "x")
+    assert done.returncode == 64 and "'chekc'" in done.stderr and "did you mean 'check'?" in done.stderr
 
 
 def test_help_version_schema_and_graph_go_to_standard_output(tmp_path):
