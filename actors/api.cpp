@@ -279,7 +279,9 @@ std::string api::nodes_json() {
   for (const auto& [what, why] : waits)
     waiting.push_back(what + ": " + why);
   json sources = json::array();
+  bool brokers = true;
   for (const auto& [name, s] : node_->board->sources()) {
+    brokers = brokers && s.connected;
     json partitions = json::array();
     std::int64_t lag = 0;
     for (const auto& [number, p] : s.partitions) {
@@ -295,6 +297,7 @@ std::string api::nodes_json() {
                        {"topic", s.topic},
                        {"state", s.state},
                        {"message", s.message},
+                       {"connected", s.connected},
                        {"records", s.records},
                        {"records_per_s", s.records_per_s},
                        {"dead_letters", s.dead_letters},
@@ -318,7 +321,7 @@ std::string api::nodes_json() {
       {"sessions", sessions_->size()},
       {"sources", sources},
       {"redis", {{"connected", connected}, {"links", links.size()}, {"embedded", node_->topo.redis.embedded()}}},
-      {"kafka", {{"embedded", node_->topo.kafka.embedded()}}},
+      {"kafka", {{"connected", brokers}, {"embedded", node_->topo.kafka.embedded()}}},
       {"tables", tables}};
   return json{{"nodes", json::array({node})}}.dump(-1, ' ', false, json::error_handler_t::replace);
 }
