@@ -4,6 +4,7 @@ import json
 
 import pytest
 from harness.fleet import Expected, Sender, by_partition, differences, load, topology
+from harness.node import weir
 from harness.waiting import wait_for
 
 
