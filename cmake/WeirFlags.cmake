@@ -46,9 +46,14 @@ function(weir_library name)
   endif()
 endfunction()
 
-# weir_test(<name> SOURCES ... [LIBS ...] [PCH ...]): a GoogleTest executable, one ctest entry for the whole of it.
+# weir_test(<name> SOURCES ... [LIBS ...] [PCH ...]): a GoogleTest executable, one ctest entry for the whole of it. Where it
+# has several sources, what nearly all tests include is precompiled: it costs more than most of the tests do.
 function(weir_test name)
   cmake_parse_arguments(A "" "" "SOURCES;LIBS;PCH" ${ARGN})
+  list(LENGTH A_SOURCES sources)
+  if(NOT A_PCH AND sources GREATER 2)
+    set(A_PCH <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp>)
+  endif()
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE weir_flags ${A_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
   if(A_PCH)
