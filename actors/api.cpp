@@ -1,5 +1,7 @@
 #include "actors/api.hpp"
 
+#include "runtime/config/condition.hpp"
+
 #include <caf/send.hpp>
 #include <charconv>
 #include <fmt/format.h>
@@ -20,10 +22,21 @@ http::response as_json(unsigned status, const json& value) {
   return {status, "application/json", value.dump(-1, ' ', false, json::error_handler_t::replace), {}};
 }
 
-http::response from_rest(table::rest_reply reply, std::string_view at) {
-  if (reply.status == 200)
-    return {200, "application/json", std::move(reply.body), {}};
-  return http::error_response(reply.status, reply.code, reply.message, at);
+// known: If-None-Match of the request.
+http::response from_rest(table::rest_reply reply, std::string_view at, std::string_view known) {
+  if (reply.status != 200)
+    return http::error_response(reply.status, reply.code, reply.message, at);
+  http::response r{200, "application/json", std::move(reply.body), {}};
+  if (reply.tag.empty())
+    return r;
+  const auto tag = '"' + reply.tag + '"'; // no quotes within, so that finding it is enough, weak or in a list
+  r.headers.emplace_back("ETag", tag);
+  r.headers.emplace_back("Cache-Control", "private, no-cache"); // kept, and asked about each time
+  if (known == "*" || known.find(tag) != known.npos) {
+    r.status = 304;
+    r.body.clear();
+  }
+  return r;
 }
 
 std::uint64_t resident_bytes() {
@@ -161,7 +174,11 @@ void api::table(const http::request& request, const http::responder& respond) {
     return respond(
         http::error_response(404, "no_such_thing", fmt::format("there is no table '{}'", path[3]), request.path));
   view_query query;
-  query.respond = [respond, at = request.path](table::rest_reply reply) { respond(from_rest(std::move(reply), at)); };
+  const auto known = request.headers.find("if-none-match");
+  query.respond = [respond, at = request.path,
+                   known = known == request.headers.end() ? std::string{} : known->second](table::rest_reply reply) {
+    respond(from_rest(std::move(reply), at, known));
+  };
   if (path.size() == 4) {
     for (const auto& [name, value] : request.query) {
       if (name == "limit") {
@@ -173,24 +190,73 @@ void api::table(const http::request& request, const http::responder& respond) {
       } else if (name == "cursor") {
         query.cursor = value;
       } else if (name == "where") {
-        return respond(
-            http::error_response(400, "not_available", "where is not available yet in this version", "where"));
+        auto parsed = parse_condition(value, "/where");
+        if (!parsed.ok()) {
+          const auto& first = parsed.problems.front();
+          return respond(http::error_response(
+              400, "bad_argument", first.remedy.empty() ? first.what : first.what + "; " + first.remedy, first.pointer));
+        }
+        query.rows.where = std::move(parsed.value);
+        query.rows.where_text = canonical_text(query.rows.where);
       } else {
         return respond(http::error_response(
-            400, "bad_argument", fmt::format("unknown parameter '{}': limit and cursor are known", name), name));
+            400, "bad_argument", fmt::format("unknown parameter '{}': limit, cursor and where are known", name), name));
       }
     }
   } else if (path.size() == 6 && path[4] == "rows") {
     query.kind = view_query::what::row;
     query.key = path[5];
   } else if (path.size() == 5 && path[4] == "stream") {
-    return respond(http::error_response(501, "not_available",
-                                        "Server-Sent Events are not available yet in this version; use the WebSocket",
-                                        request.path));
+    return respond(stream(request));
   } else {
     return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
   }
   caf::anon_send(publisher->second, query);
+}
+
+http::response api::stream(const http::request& request) const {
+  const auto& table = request.segments[3];
+  http::event_request wanted;
+  wanted.channel = table;
+  wanted.log = node_->topo.tables.at(table).kind == table_kind::log;
+  json data = json::object();
+  for (const auto& [name, value] : request.query) {
+    if (name == "where") {
+      // Parsed here, so that what goes on into a command is one value and nothing else.
+      auto where = json::parse(value, nullptr, false);
+      if (!where.is_object())
+        return http::error_response(400, "bad_argument", "where must be a JSON object, percent-encoded", "where");
+      data["where"] = std::move(where);
+    } else if (name == "key") {
+      wanted.channel = table + "/" + value;
+    } else if (name == "max_rate") {
+      data["max_rate"] = value;
+    } else if (name == "tags") {
+      if (value != "true" && value != "false")
+        return http::error_response(400, "bad_argument", "tags must be true or false", "tags");
+      data["tags"] = value == "true";
+    } else {
+      return http::error_response(
+          400, "bad_argument",
+          fmt::format("unknown parameter '{}': where, key, max_rate and tags are known", name), name);
+    }
+  }
+  if (!data.empty())
+    wanted.data = data.dump(-1, ' ', false, json::error_handler_t::replace);
+  const auto header = [&](const char* name) {
+    const auto at = request.headers.find(name);
+    return at == request.headers.end() ? std::string{} : at->second;
+  };
+  wanted.last_event_id = header("last-event-id");
+  constexpr std::string_view bearer = "bearer ";
+  if (const auto said = header("authorization"); said.size() > bearer.size() &&
+                                                std::equal(bearer.begin(), bearer.end(), said.begin(), [](char a, char b) {
+                                                  return a == (b >= 'A' && b <= 'Z' ? b + 32 : b);
+                                                }))
+    wanted.token = said.substr(bearer.size());
+  http::response r;
+  r.events = std::move(wanted);
+  return r;
 }
 
 std::string api::job_json(const std::string& name) const {

@@ -272,6 +272,12 @@ struct node_state {
 
   // -- draining
 
+  // As long as another node would take to let them in, within what is left of the drain's time.
+  std::chrono::milliseconds time_to_close(std::size_t count) const {
+    const auto ms = 1'000 * count / std::max<std::uint32_t>(topo().http.limits.upgrades_per_second, 1);
+    return std::min<std::chrono::milliseconds>(std::chrono::milliseconds(ms), tick * drain_ticks / 2);
+  }
+
   void on_stop() {
     if (at > stage::running)
       return;
@@ -315,7 +321,7 @@ struct node_state {
         at = stage::sessions;
         for (const auto& w : writers)
           caf::anon_send_exit(w, caf::exit_reason::user_shutdown);
-        sessions->shut_down();
+        sessions->shut_down(time_to_close(sessions->size()));
         break;
       case stage::sessions:
         if (sessions->size() > 0)
@@ -350,8 +356,7 @@ struct node_state {
 
   void on_tick() {
     self->delayed_send(self, tick, caf::tick_atom::value);
-    if (++ticks % 10 == 0)
-      sessions->tick();
+    ++ticks;
     if ((at == stage::checking || at == stage::running) && again_in > 0 && --again_in == 0)
       check();
     if (at == stage::running && ticks % look_every == 0)
@@ -413,6 +418,9 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   m.get(metrics::names::sessions).set(0);
   m.get(metrics::names::bytes_sent).add(0);
   m.get(metrics::names::rollbacks).add(0);
+  for (const auto* reason :
+       {"connections", "address", "upgrades", "handshake", "head", "body", "message", "commands"})
+    m.get(metrics::names::refused, reason).add(0);
   for (const auto* answer : {"applied", "already", "mismatch", "fenced", "error"})
     m.get(metrics::names::transactions, answer).add(0);
   for (const auto& [id, job] : topo.jobs)
@@ -430,6 +438,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
     for_sessions->hubs[r] = std::make_unique<fan_out_hub>(config.node, system, *r);
   for (const auto& [id, t] : topo.tables)
     for_sessions->deliveries[id] = delivery_metrics_of(*config.node, id);
+  for_sessions->limits = http::session_limits_of(topo.http);
   http::server_handlers handlers;
   handlers.request = [http](http::request r, http::responder respond) {
     http->handle(std::move(r), std::move(respond));
@@ -440,7 +449,13 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   handlers.answered = [metrics = config.node->metrics](unsigned status) {
     metrics->get(metrics::names::http_requests, std::to_string(status)).add();
   };
-  auto server = http::listen(topo.http, config.limits, config.reactors, std::move(handlers));
+  handlers.refused = [metrics = config.node->metrics](std::string_view reason) {
+    metrics->get(metrics::names::refused, reason).add();
+  };
+  handlers.sent = [bytes = m.get(metrics::names::bytes_sent)](std::uint64_t n) mutable {
+    bytes.add(static_cast<double>(n));
+  };
+  auto server = http::listen(topo.http, http::limits_of(topo.http), config.reactors, std::move(handlers));
   if (!server)
     return tl::unexpected(server.error());
   std::shared_ptr<http::server> shared = std::move(*server);

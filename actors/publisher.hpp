@@ -56,6 +56,7 @@ struct view_query {
   std::uint32_t limit = 0;
   std::string cursor;
   std::string key;
+  table::selection_spec rows; // page: only these
   std::function<void(table::rest_reply)> respond;
 };
 
