@@ -85,11 +85,20 @@ int main(int argc, char** argv) {
   status_command->add_option("--ca", status.ca_file, "PEM file of the authority to trust")->option_text("FILE");
 
   cli::tail_options tail;
-  auto* tail_command = app.add_subcommand("tail", "Subscribe to a table and print its rows and changes");
+  auto* tail_command =
+      app.add_subcommand("tail", "Subscribe to a table and print its rows and changes; goes on after a break");
   tail_command->add_option("url", tail.url, "The node's address, as http://127.0.0.1:8080")
       ->required()
       ->option_text("URL");
   tail_command->add_option("table", tail.table, "The table's name")->required()->option_text("TABLE");
+  tail_command->add_option("--key", tail.key, "Only the row with this key")->option_text("KEY");
+  tail_command
+      ->add_option("--where", tail.where,
+                   R"(Only rows that meet this condition, as '{"/site":"north","/cpu":{"gt":90}}')")
+      ->option_text("JSON");
+  tail_command
+      ->add_option("--rate", tail.rate, "At most so many messages, as 2/s or 30/m; rows come with their newest value")
+      ->option_text("N/UNIT");
   tail_command->add_flag("--json", tail.json, "One JSON object a line");
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
