@@ -41,8 +41,7 @@ def test_a_stream_ends_with_the_table_and_resumes_where_it_was_cut(kraft, redis_
     wait_for(lambda: "change" in first.kinds, 30, "a change")
     first.close()
     sender.wait_sent(16_000)
-    second = events(node, "/api/v1/tables/machines/stream", last_id=first.last_id)
-    second.rows = dict(first.rows)
+    second = events(node, "/api/v1/tables/machines/stream", last_id=first.last_id, rows=first.rows)
     sender.wait_sent(24_000)
     assert "snapshot" not in second.kinds and "reset" not in second.kinds
     node.stop()
@@ -50,8 +49,7 @@ def test_a_stream_ends_with_the_table_and_resumes_where_it_was_cut(kraft, redis_
     restart(node)
     sender.finish()
     wait_for(lambda: len(node.rows("machines")) == len(wanted), 60, "the table to be whole")
-    third = events(node, "/api/v1/tables/machines/stream", last_id=second.last_id)
-    third.rows = dict(second.rows)
+    third = events(node, "/api/v1/tables/machines/stream", last_id=second.last_id, rows=second.rows)
     wait_for(lambda: third.rows == wanted, 60, lambda: differences(third.rows, wanted))
 
 

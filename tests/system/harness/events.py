@@ -1,5 +1,6 @@
 """Server-Sent Events with curl, as anybody would read them, and what they come to."""
 
+import io
 import json
 import pathlib
 import subprocess
@@ -9,13 +10,13 @@ import threading
 class EventReader:
     """curl on a stream. Folds the events of a keyed table into rows, and keeps those of a log."""
 
-    def __init__(self, url: str, log: pathlib.Path, last_id: str | None = None, headers: tuple[str, ...] = ()):
+    def __init__(self, url: str, log: pathlib.Path, last_id: str | None = None, headers: tuple[str, ...] = (), rows: dict[str, dict] | None = None):
         command = ["curl", "--silent", "--show-error", "--no-buffer", "--fail-with-body", url]
         for header in (*headers, *([f"Last-Event-ID: {last_id}"] if last_id else [])):
             command += ["--header", header]
         self.errors = log.open("w", encoding="utf-8")
-        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, text=True, encoding="utf-8", newline="\n")
-        self.rows: dict[str, dict] = {}
+        self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors)
+        self.rows: dict[str, dict] = dict(rows or {})  # where it goes on from
         self.entries: list[dict] = []
         self.kinds: list[str] = []
         self.comments = 0
@@ -30,7 +31,8 @@ class EventReader:
         try:
             kind, data, event_id = "message", "", None
             assert self.child.stdout
-            for line in self.child.stdout:
+            # A CR inside of an event is no end of a line.
+            for line in io.TextIOWrapper(self.child.stdout, encoding="utf-8", newline="\n"):
                 field, _, value = line.rstrip("\n").partition(":")
                 value = value.removeprefix(" ")
                 if not line.rstrip("\n"):
