@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   config.port = 0;
   http::server_limits limits;
   limits.message_bytes = message_bytes;
+  limits.compression = pushes;
   http::server_handlers handlers;
   handlers.session = [pushes](http::web_socket& s) { return std::make_unique<echo>(s, !pushes); };
   auto server = http::listen(config, limits, {&first, &second}, std::move(handlers));

@@ -18,7 +18,7 @@ def limited(kraft, redis_server, weir_node, **limits):
 
 
 def test_commands_and_deadlines_of_a_session(kraft, redis_server, weir_node):
-    node = limited(kraft, redis_server, weir_node, commands_per_second=10, connect="1s", handshake="1s", message="2KiB", subscriptions=2)
+    node = limited(kraft, redis_server, weir_node, commands_per_second=10, connect="1s", handshake="1s", message="16KiB", subscriptions=2)
     with RawWebSocket(node.port) as silent, RawConnection(node.port) as dripping:
         dripping.send(b"GET / HTTP/1.1\r\nHo")
         assert silent.close_code() == 3502
@@ -35,7 +35,7 @@ def test_commands_and_deadlines_of_a_session(kraft, redis_server, weir_node):
     with RawWebSocket(node.port) as long:
         long.say({"id": 1, "connect": {}}, *({"id": 2 + i, "subscribe": {"channel": name, "type": 1, "phase": 2}} for i, name in enumerate(("machines", "sites", "totals"))))
         assert long.replies(4)[3]["error"]["code"] == 106
-        long.frame(b" " * 2049)
+        long.frame(b" " * 16_385)
         assert long.close_code() == 1009
     for reason in ("handshake", "message"):
         assert counted(node, f'weir_refused_total{{reason="{reason}"}}') == 1
