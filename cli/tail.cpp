@@ -1,4 +1,5 @@
 #include "cli/commands.hpp"
+#include "cli/token.hpp"
 #include "runtime/core/backoff.hpp"
 #include "runtime/core/json.hpp"
 #include "runtime/http/client.hpp"
@@ -55,9 +56,20 @@ private:
   }
 
   std::pair<outcome, int> connected(bool ever, backoff& retry) {
+    const auto token = read_token(options_.token_file);
+    if (!token)
+      return ever ? lost(ever, token.error()) : refuse(exit_usage, token.error().message);
+    if (const auto used = use_token(options_.token_file, client_); !used)
+      return lost(ever, used.error());
     const auto tables = http::http_get(base_ + "/api/v1/tables", deadline, client_);
     if (!tables)
       return lost(ever, tables.error());
+    if (tables->status == 401 || tables->status == 403) {
+      const auto body = json::parse(tables->body, nullptr, false);
+      return refuse(exit_unavailable,
+                    fmt::format("{}: status {}: {}", base_, tables->status,
+                                body.is_object() && body.contains("error") ? body["error"].value("message", "") : ""));
+    }
     const auto listed = json::parse(tables->body, nullptr, false);
     if (tables->status != 200 || !listed.is_object() || !listed.contains("tables"))
       return ever || tables->status == 503 ? std::pair{outcome::again, 0}
@@ -76,8 +88,10 @@ private:
       return lost(ever, socket.error());
     auto& ws = *socket;
     next_id_ = 2;
-    auto sent = ws.send(fmt::format("{{\"connect\":{{\"name\":\"weir-tail\"}},\"id\":1}}\n{}", subscribe_command({})),
-                        deadline);
+    json hello{{"connect", {{"name", "weir-tail"}}}, {"id", 1}};
+    if (!token->empty())
+      hello["connect"]["token"] = *token;
+    auto sent = ws.send(hello.dump() + "\n" + subscribe_command({}), deadline);
     while (sent) {
       const auto message = ws.receive(silence);
       if (!message && message.error().code == ec::stopped)
