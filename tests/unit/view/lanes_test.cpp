@@ -116,7 +116,7 @@ TEST(lanes, who_may_see_some_rows_only_is_told_no_other_keys_and_starts_over) {
     r.recover = r.has_position = true;
     r.offset = version{10}; // from before the selection was made: what went since would have to be told by the key
     r.epoch = json::parse(fresh.body)["epoch"];
-    EXPECT_EQ(c.subscribe(r, 0).code, client_error::unrecoverable);
+    EXPECT_EQ(c.subscribe(r, 0).code, 112);
     r.offset = version{20};
     EXPECT_TRUE(c.subscribe(r, 0).live) << "what the selection remembers can be resumed from";
   }
