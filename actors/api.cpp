@@ -1,5 +1,7 @@
 #include "actors/api.hpp"
 
+#include "runtime/config/condition.hpp"
+
 #include <caf/send.hpp>
 #include <charconv>
 #include <fmt/format.h>
@@ -183,17 +185,8 @@ void api::tables(const auth::identity* who, const http::responder& respond) {
 
 void api::table(const auth::identity* who, const http::request& request, const http::responder& respond) {
   const auto& path = request.segments;
-  table::selection_spec rows;
-  if (path.size() == 6) {
-    rows.one_key = true;
-    rows.key = path[5];
-  }
-  if (auto refusal = door_.narrow(who, request, path[3], rows))
+  if (auto refusal = door_.unreached(who, request, path[3]))
     return respond(std::move(*refusal));
-  if (!rows.where.empty())
-    return respond(http::error_response(
-        403, "forbidden", "the token permits some rows of this table only, and REST does not choose rows yet",
-        request.path));
   const auto publisher = publishers_.find(path[3]);
   if (publisher == publishers_.end())
     return respond(
@@ -211,16 +204,24 @@ void api::table(const auth::identity* who, const http::request& request, const h
       } else if (name == "cursor") {
         query.cursor = value;
       } else if (name == "where") {
-        return respond(
-            http::error_response(400, "not_available", "where is not available yet in this version", "where"));
+        auto parsed = parse_condition(value, "/where");
+        if (!parsed.ok()) {
+          const auto& first = parsed.problems.front();
+          return respond(http::error_response(400, "bad_argument",
+                                              first.remedy.empty() ? first.what : first.what + "; " + first.remedy,
+                                              first.pointer));
+        }
+        query.rows.where = std::move(parsed.value);
+        query.rows.where_text = canonical_text(query.rows.where);
       } else {
         return respond(http::error_response(
-            400, "bad_argument", fmt::format("unknown parameter '{}': limit and cursor are known", name), name));
+            400, "bad_argument", fmt::format("unknown parameter '{}': limit, cursor and where are known", name), name));
       }
     }
   } else if (path.size() == 6 && path[4] == "rows") {
     query.kind = view_query::what::row;
-    query.key = path[5];
+    query.rows.one_key = true;
+    query.rows.key = path[5];
   } else if (path.size() == 5 && path[4] == "stream") {
     return respond(http::error_response(501, "not_available",
                                         "Server-Sent Events are not available yet in this version; use the WebSocket",
@@ -228,6 +229,8 @@ void api::table(const auth::identity* who, const http::request& request, const h
   } else {
     return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
   }
+  if (auto refusal = door_.narrow(who, request, path[3], query.rows))
+    return respond(std::move(*refusal));
   caf::anon_send(publisher->second, query);
 }
 

@@ -126,6 +126,12 @@ tl::expected<auth::identity_ptr, http::response> door::let_in(const http::reques
   return *who;
 }
 
+std::optional<http::response> door::unreached(const auth::identity* who, const http::request& request,
+                                              std::string_view table) const {
+  table::selection_spec all;
+  return gate_->reach_of(who, table).some ? std::nullopt : narrow(who, request, table, all);
+}
+
 std::optional<http::response> door::narrow(const auth::identity* who, const http::request& request,
                                            std::string_view table, table::selection_spec& rows) const {
   const auto answer = http::narrow(gate_.get(), who, table, rows);

@@ -29,9 +29,12 @@ public:
   // Who asks, or the answer that refuses them: 401 without a good token where one is needed for the path, 403 where the
   // token has not got the right. Of tables only the token is looked at here.
   tl::expected<auth::identity_ptr, http::response> let_in(const http::request& request) const;
-  // Narrows `rows`, which a request asks for, to those that `who` (of let_in; null: nobody in particular) may read. Or
-  // the refusal: 401, 403, or 400 where condition and permission together are too large. A table that is not there is
-  // refused like one that must not be read, so ask this first.
+  // The refusal (401, 403) where `who` (of let_in; null: nobody in particular) may read nothing of a table. Asked
+  // before anything else: a table that is not there is refused like one that must not be read.
+  std::optional<http::response> unreached(const auth::identity* who, const http::request& request,
+                                          std::string_view table) const;
+  // Narrows `rows`, which a request asks for, to those that `who` may read. Or the refusal: 401, 403, or 400 where
+  // condition and permission together are too large.
   std::optional<http::response> narrow(const auth::identity* who, const http::request& request, std::string_view table,
                                        table::selection_spec& rows) const;
   // For answers that go on, about once a second: the token's time is over, or its key was taken out.

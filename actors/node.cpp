@@ -11,6 +11,7 @@
 #include "runtime/core/log.hpp"
 #include "runtime/redis/identity.hpp"
 
+#include <atomic>
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
@@ -54,6 +55,7 @@ struct node_state {
   std::shared_ptr<api> http;
   std::shared_ptr<http::server> server;
   gate_ptr gate;
+  std::shared_ptr<std::atomic<bool>> looking = std::make_shared<std::atomic<bool>>(false); // at the JWKS file
   stage at = stage::checking;
   std::set<std::string> asked; // fields of the meta hash without an answer
   bool examined = false;
@@ -302,11 +304,21 @@ struct node_state {
     self->quit();
   }
 
+  // A file system may keep us waiting: one look at a time, and not here.
+  void look_at_keys() {
+    if (!gate->rereads() || looking->exchange(true))
+      return;
+    config.node->beside([looked = looking, at_gate = gate] {
+      reload_keys(*at_gate);
+      looked->store(false);
+    });
+  }
+
   void on_tick() {
     self->delayed_send(self, tick, caf::tick_atom::value);
     if (++ticks % 10 == 0) {
       sessions->tick();
-      reload_keys(*gate);
+      look_at_keys();
     }
     if (at == stage::checking && again_in > 0 && --again_in == 0)
       check();

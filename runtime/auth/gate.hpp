@@ -55,6 +55,8 @@ public:
   // What is for operators: jobs, nodes, the topology, and whatever changes something.
   bool may_operate(const identity* who) const;
 
+  // There is a JWKS file to be looked at.
+  bool rereads() const { return ring_ && ring_->has_file(); }
   // Reads a changed JWKS file; see key_ring.
   std::optional<reloaded> reload() const { return ring_ ? ring_->reload() : std::nullopt; }
 

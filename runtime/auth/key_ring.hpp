@@ -30,6 +30,7 @@ public:
   std::shared_ptr<const key_set> current() const;
   // Another number, another set of keys.
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  bool has_file() const { return !config_.jwks_file.empty(); }
   // Looks whether the file is another one (by its time, size and inode), and reads it if so: about once a second.
   // Nothing where it is the same, so a bad file is told once. Blocks on the file system.
   std::optional<reloaded> reload();

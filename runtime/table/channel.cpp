@@ -313,20 +313,32 @@ void channel::tick(std::int64_t now_ms) {
     }
 }
 
-rest_reply channel::rest_page(std::uint32_t limit, std::string_view cursor) const {
+rest_reply channel::rest_page(std::uint32_t limit, std::string_view cursor, const selection_spec& rows,
+                              std::int64_t now_ms) {
   if (!ready())
-    return {503, {}, "not_ready", "the table is still being loaded"};
-  return impl_->keyed ? impl_->replies(nullptr).rows_page(limit, cursor) : impl_->replies(nullptr).entries_page(limit);
+    return {503, {}, "not_ready", "the table is still being loaded", {}};
+  const auto chosen = impl_->lanes.select(rows, now_ms);
+  if (!chosen.ok)
+    return {503, {}, "overloaded", "too many different conditions are asked for at once", {}};
+  const auto replies = impl_->replies(chosen.selection);
+  return impl_->keyed ? replies.rows_page(limit, cursor) : replies.entries_page(limit);
 }
 
-rest_reply channel::rest_row(std::string_view key) const {
+rest_reply channel::rest_row(std::string_view key, const condition& where) const {
   if (!ready())
-    return {503, {}, "not_ready", "the table is still being loaded"};
+    return {503, {}, "not_ready", "the table is still being loaded", {}};
   if (!impl_->keyed)
-    return {400, {}, "bad_argument", "table '" + impl_->table.name + "' is a log: it has no keys"};
+    return {400, {}, "bad_argument", "table '" + impl_->table.name + "' is a log: it has no keys", {}};
   const auto* row = impl_->view.find(key);
+  if (row && !where.empty()) {
+    const table::where filter(where);
+    record_reader reader;
+    const bool readable = !filter.needs_fields() || reader.read(*row->value).empty();
+    if (!readable || !filter.matches(row->key, std::as_const(reader)))
+      row = nullptr;
+  }
   if (!row)
-    return {404, {}, "no_such_thing", "table '" + impl_->table.name + "' has no such row"};
+    return {404, {}, "no_such_thing", "table '" + impl_->table.name + "' has no such row", {}};
   rest_reply out;
   out.body = *row->value;
   return out;

@@ -70,6 +70,8 @@ struct rest_reply {
   unsigned status = 200;
   std::string body;          // JSON, for status 200
   std::string code, message; // else: for {"error":{...}}
+  // Pages: another one wherever the body may be another one, of this life of the channel. Empty: none.
+  std::string tag;
 };
 
 class channel {
@@ -111,10 +113,12 @@ public:
 
   // keyed: {"table","epoch","offset","rows":{...},"cursor"?}; log: the newest `limit` as
   // {"table","epoch","offset","entries":[...]}, newest last. A cursor goes on where the page before ended. Rows that
-  // change while one pages come (again) on a later page. limit 0: up to 1,000.
-  rest_reply rest_page(std::uint32_t limit, std::string_view cursor) const;
-  // The row's value as JSON; 404 if there is none; 400 on a log.
-  rest_reply rest_row(std::string_view key) const;
+  // change while one pages come (again) on a later page. limit 0: up to 1,000. `rows`: only these; 503 where too many
+  // selections are in use (see channel_options).
+  rest_reply rest_page(std::uint32_t limit, std::string_view cursor, const selection_spec& rows = {},
+                       std::int64_t now_ms = 0);
+  // The row's value as JSON; 404 if there is none, or none for which `where` holds; 400 on a log.
+  rest_reply rest_row(std::string_view key, const condition& where = {}) const;
 
   const table_config& table() const;
   const std::string& epoch() const; // empty until ready

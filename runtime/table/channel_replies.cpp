@@ -370,10 +370,27 @@ std::string channel_replies::rest_head(version offset) const {
   return out;
 }
 
+// The watermark alone would not do: rows above it are shown too. Arrivals are counted anew in each life.
+std::string channel_replies::rest_tag() const {
+  page_cursor now{options_.instance, view_.head(), ring_.head(), chain_.watermark()};
+  return epoch_ + '.' + to_text(now);
+}
+
 rest_reply channel_replies::entries_page(std::uint32_t limit) const {
   auto body = rest_head(chain_.watermark());
   body += ",\"entries\":[";
-  auto entries = ring_.newest(rest_limit(limit));
+  std::vector<const log_ring::entry*> entries;
+  if (entries_) {
+    for (auto next = next_entry(arrival{ring_.head().value - ring_.size()}); next; next = next_entry(*next))
+      entries.push_back(&ring_.at(*next));
+    std::stable_sort(entries.begin(), entries.end(), [](const auto* a, const auto* b) {
+      return std::tie(a->at, a->partition) < std::tie(b->at, b->partition);
+    });
+    if (const auto most = rest_limit(limit); entries.size() > most)
+      entries.erase(entries.begin(), entries.end() - most);
+  } else {
+    entries = ring_.newest(rest_limit(limit));
+  }
   std::size_t bytes = 0, first = entries.size();
   while (first > 0 && (first == entries.size() || bytes + entries[first - 1]->value->size() < rest_bytes))
     bytes += entries[--first]->value->size() + 64;
@@ -388,6 +405,7 @@ rest_reply channel_replies::entries_page(std::uint32_t limit) const {
   }
   rest_reply out;
   out.body = std::move(body += "]}");
+  out.tag = rest_tag();
   return out;
 }
 
@@ -396,7 +414,8 @@ rest_reply channel_replies::rows_page(std::uint32_t limit, std::string_view curs
   if (!cursor.empty()) {
     const auto given = parse_cursor(cursor);
     if (!given || given->instance != options_.instance)
-      return {400, {}, "bad_argument", "the cursor is not, or no longer, one of this table: start again without it"};
+      return {
+          400, {}, "bad_argument", "the cursor is not, or no longer, one of this table: start again without it", {}};
     at = *given;
   }
   limit = rest_limit(limit);
@@ -404,9 +423,7 @@ rest_reply channel_replies::rows_page(std::uint32_t limit, std::string_view curs
   body += ",\"rows\":{";
   std::size_t rows = 0;
   bool full = false;
-  view_.walk(at.place, [&](const keyed_view::row& r) {
-    if (!r.value)
-      return true;
+  walk_rows(view_, chosen_, at.place, [&](const shown& r) {
     if (rows > 0 && (rows >= limit || body.size() + r.value->size() > rest_bytes)) {
       full = true;
       return false;
@@ -424,6 +441,7 @@ rest_reply channel_replies::rows_page(std::uint32_t limit, std::string_view curs
     body += ",\"cursor\":\"" + to_text(at) + '"';
   rest_reply out;
   out.body = std::move(body += '}');
+  out.tag = rest_tag();
   return out;
 }
 

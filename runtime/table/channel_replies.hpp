@@ -38,6 +38,7 @@ private:
   std::uint32_t rows_in_page(std::uint32_t asked) const;
   std::string body_head(bool map, const lane_spec& lane) const;
   std::string rest_head(version offset) const;
+  std::string rest_tag() const;
   late_changes rows_after(arrival from, bool by_view, version seen, std::uint32_t most, std::size_t bytes,
                           const publication_style& style) const;
   late_changes entries_after(arrival from, version seen, std::uint32_t most, std::size_t bytes,

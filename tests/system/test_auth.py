@@ -1,6 +1,7 @@
 """Tokens on the real binary: who gets in, for how long, and to which tables; by the SDK, by REST and by the commands."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 from harness.fleet import Expected, Sender, differences, load, topology
@@ -153,7 +154,6 @@ def test_a_token_for_some_rows_shows_those_and_no_others(kraft, guarded, sdk, tm
     Sender(kraft, topic, records, 2_000).finish()
     for client, wanted in clients:
         wait_for(lambda client=client, wanted=wanted: client.rows() == wanted, 60, lambda client=client, wanted=wanted: differences(client.rows(), wanted))
-    assert status(node, "/api/v1/tables/machines", only(site)) == 403  # REST does not choose rows yet
 
 
 def test_rest_asks_for_the_right_token(guarded):
@@ -251,10 +251,49 @@ def test_a_log_shows_the_permitted_entries_live_by_recovery_and_by_history(kraft
         wait_for(lambda: len(node.entries("hot")) == len(entries), 30, "all entries")
         client.say({"id": 3, "unsubscribe": {"channel": "hot"}})
         client.replies(1)
-        client.say({"id": 4, "history": {"channel": "hot", "limit": 1000}})
-        assert texts(client.replies(1)[0]["history"]["publications"]) == wanted
+
+        def history() -> list[str]:
+            client.say({"id": 4, "history": {"channel": "hot", "limit": 1000}})
+            return texts(client.replies(1)[0]["history"].get("publications", []))
+
+        wait_for(lambda: history() == wanted, 30, "the watermark to reach the newest entry, which history ends at")
         client.say({"id": 5, "subscribe": {"channel": "hot", "recover": True, "epoch": at["epoch"], "offset": at["offset"]}})
         assert texts(client.replies(1)[0]["subscribe"]["publications"]) == wanted
+
+
+def test_rest_shows_the_permitted_rows_and_no_others(kraft, guarded, seed):
+    """By page, by row, of a log, and together with a condition of one's own. A row that must not be seen is not there."""
+    topic, node = guarded()
+    records = list(load.fleet(seed, 3_000, 60, garbage=0))
+    expected = Expected(records)
+    Sender(kraft, topic, records, 10_000).finish()
+    entries = [entry for partition in expected.hot.values() for entry in partition]
+    wait_for(lambda: node.rows("machines") == expected.machines and len(node.entries("hot")) == len(entries), 60, "the tables")
+    site = sorted(entry["site"] for entry in entries)[0]
+    some = token({"table": "machines", "where": {"/site": site}}, {"table": "hot", "where": {"/site": site}}, "totals/a-*", f"totals/{site}")
+
+    def asked(path: str, bearer: str = some, **parameters):
+        return node.get(path, headers={"Authorization": f"Bearer {bearer}"}, params=parameters)
+
+    mine = {key: row for key, row in expected.machines.items() if row["site"] == site}
+    other = next(key for key in expected.machines if key not in mine)
+    assert asked("/api/v1/tables/machines").json()["rows"] == mine and mine
+    machines = asked("/api/v1/tables/machines", where=json.dumps({"any": [{"/cpu": {"gte": 50}}, {"/site": {"ne": site}}]})).json()["rows"]
+    assert machines == {key: row for key, row in mine.items() if row["cpu"] >= 50}
+    assert asked("/api/v1/tables/machines", token(admin=True), where=json.dumps({"/site": site}), limit=10_000).json()["rows"] == mine
+    key = next(iter(mine))
+    assert asked(f"/api/v1/tables/machines/rows/{quote(key, safe='')}").json() == mine[key]
+    hidden, absent = asked(f"/api/v1/tables/machines/rows/{quote(other, safe='')}"), asked("/api/v1/tables/machines/rows/nothing")
+    assert hidden.status_code == absent.status_code == 404
+    assert hidden.json()["error"]["message"] == absent.json()["error"]["message"]
+    shown = [entry["value"] for entry in asked("/api/v1/tables/hot", limit=10_000).json()["entries"]]
+    by_text = {json.dumps(entry, sort_keys=True) for entry in entries if entry["site"] == site}
+    assert {json.dumps(entry, sort_keys=True) for entry in shown} == by_text
+    assert asked(f"/api/v1/tables/totals/rows/{site}").status_code == 200
+    assert asked("/api/v1/tables/totals/rows/other").status_code == asked("/api/v1/tables/totals").status_code == 403
+    assert set(asked("/api/v1/tables/totals", where=json.dumps({"key": site})).json()["rows"]) == {site}
+    assert asked("/api/v1/tables/totals", where=json.dumps({"key": {"prefix": "a"}})).status_code == 403
+    assert asked("/api/v1/tables/machines", where='{"/cpu":{"gtt":1}}').status_code == 400
 
 
 def test_keys_are_rotated_by_a_file(guarded, tmp_path):

@@ -1,5 +1,6 @@
 #include "runtime/table/channel.hpp"
 
+#include "runtime/config/condition.hpp"
 #include "runtime/table/aggregate.hpp"
 #include "runtime/table/view_chain.hpp"
 #include "tests/unit/view/view_test.hpp"
@@ -508,6 +509,57 @@ TEST(channel, rest_gives_rows_in_pages_and_single_rows) {
   EXPECT_EQ(c.rest_row("z").status, 404u);
   EXPECT_EQ(c.rest_page(2, "nonsense").status, 400u);
   EXPECT_EQ(c.count(), 3u);
+}
+
+TEST(channel, rest_gives_the_rows_that_a_condition_chooses_in_pages) {
+  auto c = one_partition(table_kind::latest);
+  c.load({stored(0, 10, 10, {{"a", "{\"x\":1}"}, {"b", "{\"x\":2}"}, {"c", "{\"x\":3}"}, {"d", "{\"x\":2}"}})}, 0);
+  table::selection_spec twos;
+  auto parsed = parse_condition(R"({"/x":{"gte":2}})");
+  ASSERT_TRUE(parsed.ok());
+  twos.where = parsed.value;
+  twos.where_text = canonical_text(twos.where);
+  auto page = json::parse(c.rest_page(2, "", twos, 0).body);
+  EXPECT_EQ(page["rows"].size(), 2u);
+  const auto next = json::parse(c.rest_page(2, page["cursor"].get<std::string>(), twos, 0).body);
+  EXPECT_FALSE(next.contains("cursor"));
+  page["rows"].update(next["rows"]);
+  EXPECT_EQ(page["rows"], (json{{"b", {{"x", 2}}}, {"c", {{"x", 3}}}, {"d", {{"x", 2}}}}));
+}
+
+TEST(channel, rest_gives_a_row_only_where_its_condition_holds) {
+  auto c = one_partition(table_kind::latest);
+  c.load({stored(0, 10, 10, {{"a", "{\"x\":1}"}})}, 0);
+  const auto holds = [&](const char* where) {
+    const auto reply = c.rest_row("a", parse_condition(where).value);
+    EXPECT_TRUE(reply.status == 200 || reply.message == c.rest_row("nothing").message);
+    return reply.status == 200;
+  };
+  EXPECT_TRUE(holds(R"({"/x":1})"));
+  EXPECT_FALSE(holds(R"({"/x":2})"));
+  EXPECT_FALSE(holds(R"({"/y":{"exists":true}})"));
+  EXPECT_TRUE(holds(R"({"key":"a"})"));
+  EXPECT_FALSE(holds(R"({"key":"b"})"));
+}
+
+TEST(channel, a_page_has_another_tag_once_anything_changed_and_the_same_before) {
+  auto c = one_partition(table_kind::latest);
+  c.load({stored(0, 10, 10, {{"a", "1"}})}, 0);
+  const auto tag = c.rest_page(0, "").tag;
+  EXPECT_FALSE(tag.empty());
+  EXPECT_EQ(tag.find('"'), tag.npos);
+  EXPECT_EQ(c.rest_page(0, "").tag, tag);
+  table::selection_spec one;
+  one.one_key = true;
+  one.key = "a";
+  EXPECT_NE(c.rest_page(0, "", one, 0).tag, tag); // who may see less has another page at the same address
+  apply(c, rows(0, 10, 11, {{"a", "2"}}));
+  EXPECT_NE(c.rest_page(0, "").tag, tag);
+  auto o = options();
+  o.instance = 8;
+  auto again = one_partition(table_kind::latest, o);
+  again.load({stored(0, 10, 10, {{"a", "1"}})}, 0);
+  EXPECT_NE(again.rest_page(0, "").tag, tag); // arrivals are counted anew
 }
 
 TEST(channel, rest_gives_the_newest_entries_of_a_log_newest_last) {
