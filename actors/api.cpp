@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ http::response from_rest(table::rest_reply reply, std::string_view at, std::stri
   const auto tag = '"' + reply.tag + '"'; // no quotes within, so that finding it is enough, weak or in a list
   r.headers.emplace_back("ETag", tag);
   r.headers.emplace_back("Cache-Control", "private, no-cache"); // kept, and asked about each time
+  r.headers.emplace_back("Vary", "Authorization");              // a token may choose the rows
   if (known == "*" || known.find(tag) != known.npos) {
     r.status = 304;
     r.body.clear();
@@ -60,6 +62,17 @@ std::int64_t steady_ms() {
       .count();
 }
 
+// A table's description for those who may read some of its rows only.
+std::string without_numbers(const std::string& description) {
+  auto j = json::parse(description, nullptr, false);
+  if (!j.is_object())
+    return "{}";
+  for (const auto* number : {"rows", "bytes"})
+    if (j.contains(number))
+      j[number] = nullptr;
+  return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::string trigger_of(const job_config& job) {
   return job.every ? fmt::format("{}ms", job.every->count()) : std::string{};
 }
@@ -67,9 +80,9 @@ std::string trigger_of(const job_config& job) {
 } // namespace
 
 api::api(context_ptr node, std::map<std::string, publisher_actor> publishers,
-         std::shared_ptr<session_registry> sessions, std::span<const http::asset> assets)
+         std::shared_ptr<session_registry> sessions, std::span<const http::asset> assets, gate_ptr gate)
     : node_(std::move(node)), publishers_(std::move(publishers)), sessions_(std::move(sessions)), files_(assets),
-      started_ms_(node_->wall_ms()), cpu_seconds_(cpu_seconds()), cpu_at_ms_(steady_ms()) {}
+      door_(std::move(gate)), started_ms_(node_->wall_ms()), cpu_seconds_(cpu_seconds()), cpu_at_ms_(steady_ms()) {}
 
 void api::scheduler(scheduler_actor s) {
   std::lock_guard lock(mutex_);
@@ -78,6 +91,9 @@ void api::scheduler(scheduler_actor s) {
 
 void api::handle(http::request request, http::responder respond) {
   const auto& path = request.segments;
+  const auto who = door_.let_in(request);
+  if (!who)
+    return respond(who.error());
   const bool reading = request.method == "GET" || request.method == "HEAD";
   const auto need_get = [&] {
     if (reading)
@@ -107,9 +123,9 @@ void api::handle(http::request request, http::responder respond) {
     if (!need_get())
       return;
     if (what == "tables" && path.size() == 3)
-      return tables(request, respond);
+      return tables(who->get(), respond);
     if (what == "tables")
-      return table(request, respond);
+      return table(who->get(), request, respond);
     if (path.size() == 3 && what == "nodes")
       return respond({200, "application/json", nodes_json(), {}});
     if (path.size() == 3 && what == "topology")
@@ -130,8 +146,18 @@ http::response api::ready() const {
   return as_json(waits.empty() ? 200 : 503, {{"ready", waits.empty()}, {"waiting", waiting}});
 }
 
-void api::tables(const http::request&, const http::responder& respond) {
-  if (publishers_.empty())
+// Only those of which something may be read; where that is not the whole table, without the number of its rows.
+void api::tables(const auth::identity* who, const http::responder& respond) {
+  std::map<std::string, publisher_actor> readable;
+  std::set<std::string> partly;
+  for (const auto& [name, publisher] : publishers_) {
+    const auto reach = door_.gate().reach_of(who, name);
+    if (reach.some)
+      readable[name] = publisher;
+    if (!reach.whole)
+      partly.insert(name);
+  }
+  if (readable.empty())
     return respond({200, "application/json", R"({"tables":[]})", {}});
   struct gathering {
     std::mutex mutex;
@@ -140,11 +166,13 @@ void api::tables(const http::request&, const http::responder& respond) {
     bool failed = false;
   };
   auto all = std::make_shared<gathering>();
-  all->open = publishers_.size();
-  for (const auto& [name, publisher] : publishers_) {
+  all->open = readable.size();
+  for (const auto& [name, publisher] : readable) {
     view_query query;
     query.kind = view_query::what::description;
-    query.respond = [all, name, respond](table::rest_reply reply) {
+    query.respond = [all, name, respond, whole = !partly.contains(name)](table::rest_reply reply) {
+      if (!whole && reply.status == 200)
+        reply.body = without_numbers(reply.body);
       bool last;
       {
         std::lock_guard lock(all->mutex);
@@ -167,8 +195,10 @@ void api::tables(const http::request&, const http::responder& respond) {
   }
 }
 
-void api::table(const http::request& request, const http::responder& respond) {
+void api::table(const auth::identity* who, const http::request& request, const http::responder& respond) {
   const auto& path = request.segments;
+  if (auto refusal = door_.unreached(who, request, path[3]))
+    return respond(std::move(*refusal));
   const auto publisher = publishers_.find(path[3]);
   if (publisher == publishers_.end())
     return respond(
@@ -193,8 +223,9 @@ void api::table(const http::request& request, const http::responder& respond) {
         auto parsed = parse_condition(value, "/where");
         if (!parsed.ok()) {
           const auto& first = parsed.problems.front();
-          return respond(http::error_response(
-              400, "bad_argument", first.remedy.empty() ? first.what : first.what + "; " + first.remedy, first.pointer));
+          return respond(http::error_response(400, "bad_argument",
+                                              first.remedy.empty() ? first.what : first.what + "; " + first.remedy,
+                                              first.pointer));
         }
         query.rows.where = std::move(parsed.value);
         query.rows.where_text = canonical_text(query.rows.where);
@@ -205,12 +236,15 @@ void api::table(const http::request& request, const http::responder& respond) {
     }
   } else if (path.size() == 6 && path[4] == "rows") {
     query.kind = view_query::what::row;
-    query.key = path[5];
+    query.rows.one_key = true;
+    query.rows.key = path[5];
   } else if (path.size() == 5 && path[4] == "stream") {
     return respond(stream(request));
   } else {
     return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
   }
+  if (auto refusal = door_.narrow(who, request, path[3], query.rows))
+    return respond(std::move(*refusal));
   caf::anon_send(publisher->second, query);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "actors/context.hpp"
+#include "actors/door.hpp"
 #include "actors/publisher.hpp"
 #include "actors/session.hpp"
 #include "runtime/http/server.hpp"
@@ -16,7 +17,7 @@ namespace weir::actors {
 class api {
 public:
   api(context_ptr node, std::map<std::string, publisher_actor> publishers, std::shared_ptr<session_registry> sessions,
-      std::span<const http::asset> assets);
+      std::span<const http::asset> assets, gate_ptr gate);
 
   // Jobs can be run once the scheduler is there.
   void scheduler(scheduler_actor s);
@@ -25,8 +26,8 @@ public:
   void handle(http::request request, http::responder respond);
 
 private:
-  void tables(const http::request& request, const http::responder& respond);
-  void table(const http::request& request, const http::responder& respond);
+  void tables(const auth::identity* who, const http::responder& respond);
+  void table(const auth::identity* who, const http::request& request, const http::responder& respond);
   http::response stream(const http::request& request) const; // Server-Sent Events
   void jobs(const http::request& request, const http::responder& respond);
   std::string nodes_json();
@@ -37,6 +38,7 @@ private:
   std::map<std::string, publisher_actor> publishers_;
   std::shared_ptr<session_registry> sessions_;
   http::static_files files_;
+  door door_;
   std::int64_t started_ms_;
   mutable std::mutex mutex_; // guards all below
   scheduler_actor scheduler_;

@@ -1,6 +1,7 @@
 #include "actors/node.hpp"
 
 #include "actors/api.hpp"
+#include "actors/door.hpp"
 #include "actors/job_writer.hpp"
 #include "actors/redis_writer.hpp"
 #include "actors/scheduler.hpp"
@@ -10,6 +11,7 @@
 #include "runtime/core/log.hpp"
 #include "runtime/redis/identity.hpp"
 
+#include <atomic>
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
@@ -53,6 +55,8 @@ struct node_state {
   std::shared_ptr<session_registry> sessions;
   std::shared_ptr<api> http;
   std::shared_ptr<http::server> server;
+  gate_ptr gate;
+  std::shared_ptr<std::atomic<bool>> looking = std::make_shared<std::atomic<bool>>(false); // at the JWKS file
   stage at = stage::checking;
   std::set<std::string> asked; // fields of the meta hash without an answer
   bool examined = false;
@@ -354,9 +358,20 @@ struct node_state {
     self->quit();
   }
 
+  // A file system may keep us waiting: one look at a time, and not here.
+  void look_at_keys() {
+    if (!gate->rereads() || looking->exchange(true))
+      return;
+    config.node->beside([looked = looking, at_gate = gate] {
+      reload_keys(*at_gate);
+      looked->store(false);
+    });
+  }
+
   void on_tick() {
     self->delayed_send(self, tick, caf::tick_atom::value);
-    ++ticks;
+    if (++ticks % 10 == 0)
+      look_at_keys();
     if ((at == stage::checking || at == stage::running) && again_in > 0 && --again_in == 0)
       check();
     if (at == stage::running && ticks % look_every == 0)
@@ -377,13 +392,14 @@ struct node_state {
 
 node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self, node_config config,
                                std::map<std::string, table_parts> tables, std::shared_ptr<session_registry> sessions,
-                               std::shared_ptr<api> http, std::shared_ptr<http::server> server) {
+                               std::shared_ptr<api> http, std::shared_ptr<http::server> server, gate_ptr gate) {
   auto& s = self->state;
   s.config = std::move(config);
   s.tables = std::move(tables);
   s.sessions = std::move(sessions);
   s.http = std::move(http);
   s.server = std::move(server);
+  s.gate = std::move(gate);
   self->set_down_handler([self](const caf::down_msg& m) { self->state.on_down(m); });
   for (const auto& [id, t] : s.tables)
     self->monitor(t.publisher);
@@ -401,6 +417,9 @@ node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self, no
 
 result<running_node> start_node(caf::actor_system& system, node_config config) {
   const auto& topo = config.node->topo;
+  auto gate = make_gate(config.node);
+  if (!gate)
+    return tl::unexpected(gate.error());
   std::map<std::string, table_parts> tables;
   std::map<std::string, publisher_actor> publishers;
   auto directory = std::make_shared<http::table_directory>();
@@ -427,7 +446,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
     for (const auto* status : {"completed", "failed"})
       m.get(metrics::names::job_runs, id, status).add(0);
   auto sessions = std::make_shared<session_registry>();
-  auto http = std::make_shared<api>(config.node, publishers, sessions, config.assets);
+  auto http = std::make_shared<api>(config.node, publishers, sessions, config.assets, *gate);
   auto for_sessions = std::make_shared<session_config>();
   for_sessions->node = config.node;
   for_sessions->system = &system;
@@ -439,6 +458,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   for (const auto& [id, t] : topo.tables)
     for_sessions->deliveries[id] = delivery_metrics_of(*config.node, id);
   for_sessions->limits = http::session_limits_of(topo.http);
+  for_sessions->gate = *gate;
   http::server_handlers handlers;
   handlers.request = [http](http::request r, http::responder respond) {
     http->handle(std::move(r), std::move(respond));
@@ -464,7 +484,8 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
     if (const auto s = weak.lock())
       connections.set(static_cast<double>(s->connections()));
   });
-  auto actor = system.spawn(node, std::move(config), std::move(tables), std::move(sessions), std::move(http), shared);
+  auto actor =
+      system.spawn(node, std::move(config), std::move(tables), std::move(sessions), std::move(http), shared, *gate);
   return running_node{actor, std::move(shared)};
 }
 

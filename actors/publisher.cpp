@@ -352,8 +352,9 @@ struct publisher_state {
     }
     on_inbox();
     switch (m.kind) {
-    case view_query::what::page: return m.respond(channel->rest_page(m.limit, m.cursor, m.rows, config.node->wall_ms()));
-    case view_query::what::row: return m.respond(channel->rest_row(m.key));
+    case view_query::what::page:
+      return m.respond(channel->rest_page(m.limit, m.cursor, m.rows, config.node->wall_ms()));
+    case view_query::what::row: return m.respond(channel->rest_row(m.rows.key, m.rows.where));
     case view_query::what::description: {
       table::rest_reply reply;
       reply.body = describe(channel->count(), channel->watermark(), channel->epoch());

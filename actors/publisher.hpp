@@ -55,8 +55,7 @@ struct view_query {
   what kind = what::page;
   std::uint32_t limit = 0;
   std::string cursor;
-  std::string key;
-  table::selection_spec rows; // page: only these
+  table::selection_spec rows; // only these; row: the one, as far as the condition holds
   std::function<void(table::rest_reply)> respond;
 };
 

@@ -66,6 +66,7 @@ public:
         [this](const catch_up_arrived& m) { policy_.on_caught_up(m.generation, m.reply, steady_ms()); },
         [this](const history_arrived& m) { policy_.on_history(m.ticket, m.reply); },
         [this](const stop_work&) { policy_.shut_down(); });
+    policy_.guard(config_->gate);
     config_->registry->add(socket_.home(), this);
     sessions_.set(static_cast<double>(config_->registry->size()));
     timers(socket_home_).set(timer_, steady_ms(), tick_ms);

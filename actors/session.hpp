@@ -58,6 +58,7 @@ struct session_config {
   std::map<const reactor*, std::unique_ptr<fan_out_hub>> hubs;               // one for each of the server's reactors
   std::map<std::string, std::shared_ptr<const delivery_metrics>> deliveries; // by table
   http::session_limits limits;
+  std::shared_ptr<const auth::gate> gate; // null: everybody is let in
 };
 
 // For server_handlers::session; called on the connection's reactor.

@@ -68,6 +68,7 @@ struct status_options {
   std::string url;
   bool watch = false, json = false;
   std::string ca_file;
+  std::string token_file;
 };
 
 int status(const status_options& options);
@@ -80,6 +81,7 @@ struct tail_options {
   bool json = false;
   std::uint64_t count = 0; // ends after so many lines; 0: never
   std::string ca_file;
+  std::string token_file;
 };
 
 int tail(const tail_options& options);

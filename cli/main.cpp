@@ -32,6 +32,12 @@ void add_sets(CLI::App& to, std::vector<std::string>& sets) {
       ->allow_extra_args(false);
 }
 
+void add_token(CLI::App& to, std::string& file) {
+  to.add_option("--token-file", file,
+                "File with the token to show, read for each connection; without it the variable WEIR_TOKEN")
+      ->option_text("FILE");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -83,6 +89,7 @@ int main(int argc, char** argv) {
   status_command->add_flag("--watch", status.watch, "Refresh every second");
   status_command->add_flag("--json", status.json, "Print JSON");
   status_command->add_option("--ca", status.ca_file, "PEM file of the authority to trust")->option_text("FILE");
+  add_token(*status_command, status.token_file);
 
   cli::tail_options tail;
   auto* tail_command =
@@ -102,6 +109,7 @@ int main(int argc, char** argv) {
   tail_command->add_flag("--json", tail.json, "One JSON object a line");
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
+  add_token(*tail_command, tail.token_file);
 
   if (argc > 1 && argv[1][0] != '-') {
     const std::string_view word = argv[1];

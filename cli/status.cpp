@@ -1,4 +1,5 @@
 #include "cli/commands.hpp"
+#include "cli/token.hpp"
 #include "runtime/http/client.hpp"
 
 #include <nlohmann/json.hpp>
@@ -87,6 +88,12 @@ std::string render(const json& nodes, const json& tables, const json& jobs) {
   return out;
 }
 
+// The message of an error's answer.
+std::string said(const http::client_response& answer) {
+  const auto body = json::parse(answer.body, nullptr, false);
+  return body.is_object() && body.contains("error") ? body["error"].value("message", "") : "";
+}
+
 } // namespace
 
 int status(const status_options& options) {
@@ -96,6 +103,10 @@ int status(const status_options& options) {
   http::client_options client;
   client.ca_file = options.ca_file;
   for (;;) {
+    if (const auto token = use_token(options.token_file, client); !token) {
+      fmt::print(stderr, "weir: {}\n", token.error().message);
+      return exit_usage;
+    }
     json parts[3];
     const char* paths[] = {"/api/v1/nodes", "/api/v1/tables", "/api/v1/jobs"};
     bool reached = true;
@@ -103,7 +114,10 @@ int status(const status_options& options) {
       const auto answer = http::http_get(base + paths[i], deadline, client);
       if (!answer || answer->status != 200) {
         fmt::print(stderr, "weir: {}{}: {}\n", base, paths[i],
-                   answer ? fmt::format("status {}", answer->status) : answer.error().message);
+                   !answer ? answer.error().message
+                   : answer->status == 401 || answer->status == 403
+                       ? fmt::format("status {}: {}", answer->status, said(*answer))
+                       : fmt::format("status {}", answer->status));
         if (!answer && answer.error().code == ec::bad_argument)
           return exit_usage;
         reached = false;

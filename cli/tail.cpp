@@ -1,4 +1,5 @@
 #include "cli/commands.hpp"
+#include "cli/token.hpp"
 #include "runtime/core/backoff.hpp"
 #include "runtime/core/json.hpp"
 #include "runtime/http/client.hpp"
@@ -42,6 +43,10 @@ tl::expected<std::string, int> kind_of(const tail_options& options, const std::s
       continue;
     }
     const auto listed = json::parse(answer->body, nullptr, false);
+    if (answer->status == 401 || answer->status == 403)
+      return tl::unexpected(complain(
+          exit_unavailable, fmt::format("{}: status {}: {}", base, answer->status,
+                                        listed.is_object() && listed.contains("error") ? listed["error"].value("message", "") : "")));
     if (answer->status != 200 || !listed.is_object() || !listed.contains("tables"))
       return tl::unexpected(complain(exit_data, fmt::format("{} is no weir node", base)));
     std::string known;
@@ -119,6 +124,8 @@ int tail(const tail_options& options) {
   const auto base = without_slash(options.url);
   http::client_options client;
   client.ca_file = options.ca_file;
+  if (const auto used = use_token(options.token_file, client); !used)
+    return complain(exit_usage, used.error().message);
   const auto kind = kind_of(options, base, client);
   if (!kind)
     return kind.error();
@@ -132,9 +139,12 @@ int tail(const tail_options& options) {
   using next = http::follow_step::next;
   for (;;) {
     http::follow_step step;
-    auto socket = http::ws_client::connect(base + "/connection/websocket", deadline, client);
+    // Whoever renews the token writes its file.
+    const auto token = read_token(options.token_file);
+    auto socket = token ? http::ws_client::connect(base + "/connection/websocket", deadline, client)
+                        : tl::unexpected(token.error());
     if (socket)
-      step.send = table.opened();
+      step.send = table.opened(*token);
     else
       step = table.on_lost(socket.error());
     for (;;) {

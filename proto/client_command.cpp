@@ -191,7 +191,7 @@ std::string_view read_command(const element& root, client_command& to, const com
     named = true;
     to.kind = method->second;
     bool good = true;
-    if (to.kind == command_kind::connect)
+    if (to.kind == command_kind::connect || to.kind == command_kind::refresh)
       good = read_connect(value, to.connect, limits);
     else if (to.kind == command_kind::subscribe)
       good = read_subscribe(value, to.subscribe, limits);

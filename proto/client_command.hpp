@@ -61,7 +61,7 @@ struct history_command {
 struct client_command {
   std::uint32_t id = 0; // 0 only for pong and send
   command_kind kind = command_kind::pong;
-  connect_command connect;
+  connect_command connect; // of refresh too: its token
   subscribe_command subscribe;
   history_command history;
   std::string channel; // unsubscribe and the others that name one

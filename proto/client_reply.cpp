@@ -1,6 +1,13 @@
 #include "proto/client_reply.hpp"
 
 namespace weir {
+namespace {
+
+void append_ttl(std::string& out, std::uint32_t seconds) {
+  out += ",\"expires\":true,\"ttl\":" + std::to_string(seconds);
+}
+
+} // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
@@ -37,13 +44,24 @@ std::string error_reply(std::uint32_t id, int code, std::string_view message, bo
 }
 
 std::string connect_reply(std::uint32_t id, std::string_view client, std::string_view version,
-                          std::uint32_t ping_seconds) {
+                          std::uint32_t ping_seconds, std::optional<std::uint32_t> ttl) {
   std::string out = "{\"id\":" + std::to_string(id) + ",\"connect\":{\"client\":";
   append_json_string(out, client);
   out += ",\"version\":";
   append_json_string(out, version);
+  if (ttl)
+    append_ttl(out, *ttl);
   out += ",\"ping\":" + std::to_string(ping_seconds);
   return out += ",\"pong\":true}}";
+}
+
+std::string refresh_reply(std::uint32_t id, std::string_view client, std::string_view version, std::uint32_t ttl) {
+  std::string out = "{\"id\":" + std::to_string(id) + ",\"refresh\":{\"client\":";
+  append_json_string(out, client);
+  out += ",\"version\":";
+  append_json_string(out, version);
+  append_ttl(out, ttl);
+  return out += "}}";
 }
 
 std::string reply_text(std::uint32_t id, std::string_view method, std::string_view body) {

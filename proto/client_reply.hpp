@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,15 +25,17 @@ inline constexpr std::uint16_t shutdown = 3001, expired = 3005, slow = 3008, no_
 
 // Unsubscribe codes: from 2500 on the client subscribes again by itself.
 namespace client_unsubscribe {
-inline constexpr std::uint32_t insufficient_state = 2500;
+inline constexpr std::uint32_t permission_lost = 2000, insufficient_state = 2500;
 }
 
 // Appends a JSON string with its quotes.
 void append_json_string(std::string& out, std::string_view text);
 
 std::string error_reply(std::uint32_t id, int code, std::string_view message, bool temporary = false);
+// ttl: seconds until the client is to send a new token; none: never.
 std::string connect_reply(std::uint32_t id, std::string_view client, std::string_view version,
-                          std::uint32_t ping_seconds);
+                          std::uint32_t ping_seconds, std::optional<std::uint32_t> ttl = {});
+std::string refresh_reply(std::uint32_t id, std::string_view client, std::string_view version, std::uint32_t ttl);
 // `body` is the JSON object for `subscribe`.
 std::string subscribe_reply_text(std::uint32_t id, std::string_view body);
 // {"id":N,"<method>":body}

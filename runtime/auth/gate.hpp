@@ -38,6 +38,13 @@ public:
   // The same for who may have none (empty): nobody in particular is let in where some table is public.
   tl::expected<identity_ptr, refusal> admit(std::string_view token) const;
 
+  // A number that changes with the keys, and whether the key that signed somebody's token is still one of them, under
+  // the same name: taking it out ends what was let in by it.
+  std::uint64_t key_generation() const { return ring_ ? ring_->generation() : 0; }
+  bool key_still_there(const identity& who) const;
+  // What somebody was let in for is to end: `exp` and the grace have passed, or the key is gone.
+  bool over(const identity& who) const { return wall_ms() >= who.expires_ms + grace_ms_ || !key_still_there(who); }
+
   // `who` null: nobody in particular. Refusals are told to `refused`.
   decision may_read(const identity* who, const read_request& request) const;
   // Whether anything of the table may be read, by some request or other; `whole`: all of it, unconditionally.
@@ -48,6 +55,8 @@ public:
   // What is for operators: jobs, nodes, the topology, and whatever changes something.
   bool may_operate(const identity* who) const;
 
+  // There is a JWKS file to be looked at.
+  bool rereads() const { return ring_ && ring_->has_file(); }
   // Reads a changed JWKS file; see key_ring.
   std::optional<reloaded> reload() const { return ring_ ? ring_->reload() : std::nullopt; }
 
@@ -57,7 +66,13 @@ private:
   std::shared_ptr<key_ring> ring_;
   gate_ports ports_;
   token_rules rules_;
-  std::map<std::string, table_access, std::less<>> access_;
+  struct table_rule {
+    table_access access = table_access::claims; // of tables that are not there as well: nobody learns which are
+    bool keyed = true;
+  };
+  const table_rule& rule_of(std::string_view table) const;
+
+  std::map<std::string, table_rule, std::less<>> tables_;
   bool anything_public_ = true, metrics_public_ = true;
   std::int64_t grace_ms_ = 0;
 };

@@ -91,7 +91,7 @@ bool permits_key(const table_grant& grant, std::string_view key) {
 // All tests of a condition hold for a row that matches, so one that keeps to permitted keys is enough.
 bool keeps_to_keys(const table_grant& grant, const condition& where) {
   return std::any_of(where.all.begin(), where.all.end(), [&](const test& t) {
-    if (t.pointer != key_name || t.operands.empty())
+    if (t.pointer != row_key_name || t.operands.empty())
       return false;
     if (t.op == comparison::prefix) {
       const auto* asked = std::get_if<std::string>(&t.operands.front());
@@ -143,6 +143,7 @@ tl::expected<identity, refusal> read_identity(const verified_token& token) {
   identity out;
   out.subject = token.subject;
   out.expires_ms = token.expires_ms;
+  out.signed_by = token.signed_by;
   std::vector<written_grant> grants;
   {
     const auto root = parse_strict(token.payload);
@@ -172,14 +173,15 @@ tl::expected<identity, refusal> read_identity(const verified_token& token) {
   return out;
 }
 
-decision decide(const table_grant* grant, const read_request& request) {
+decision decide(const table_grant* grant, const read_request& request, bool keyed) {
   decision out;
   if (!grant) {
     out.message = "permission denied";
     return out;
   }
-  out.allowed = grant->whole || (request.key && permits_key(*grant, *request.key)) ||
-                (request.where && keeps_to_keys(*grant, *request.where));
+  out.allowed = grant->whole || (keyed && ((request.key && permits_key(*grant, *request.key)) ||
+                                           (request.where && keeps_to_keys(*grant, *request.where))));
+  out.partial = !grant->whole;
   if (out.allowed)
     return out;
   if (!grant->where.empty()) {
@@ -190,8 +192,9 @@ decision decide(const table_grant* grant, const read_request& request) {
       out.forced.any = grant->where;
     return out;
   }
-  out.message = request.key || request.where ? "permission denied: other keys of this table are permitted"
-                                             : "permission denied: only single keys of this table are permitted";
+  out.message = !keyed                         ? "permission denied: keys are permitted, and a log has none"
+                : request.key || request.where ? "permission denied: other keys of this table are permitted"
+                                               : "permission denied: only single keys of this table are permitted";
   return out;
 }
 

@@ -23,9 +23,6 @@
 
 namespace weir::auth {
 
-// In a condition, the name that stands for the row's key in place of a pointer into the row.
-inline constexpr std::string_view key_name = "key";
-
 struct table_grant {
   bool whole = false;
   std::vector<std::string> keys;
@@ -37,6 +34,7 @@ struct table_grant {
 struct identity {
   std::string subject;
   std::int64_t expires_ms = 0; // milliseconds since 1970, without leeway
+  signer signed_by;
   bool admin = false;
   std::map<std::string, table_grant, std::less<>> tables;
 };
@@ -53,12 +51,13 @@ struct read_request {
 
 struct decision {
   bool allowed = false;
-  std::string message; // where it is not
-  condition forced;    // where not empty: has to hold as well
+  std::string message;  // where it is not
+  condition forced;     // where not empty: has to hold as well
+  bool partial = false; // some rows of the table only: that others changed or went must not be told either
 };
 
-// `grant` null: none for this table.
-decision decide(const table_grant* grant, const read_request& request);
+// `grant` null: none for this table. `keyed`: its rows have keys; in a log no grant of keys permits anything.
+decision decide(const table_grant* grant, const read_request& request, bool keyed = true);
 
 // Both have to hold. Nothing if that takes more than `most_tests` tests: two groups of alternatives multiply.
 std::optional<condition> both(const condition& a, const condition& b, std::size_t most_tests);

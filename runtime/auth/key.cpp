@@ -163,6 +163,17 @@ result<key> key::checked(algorithm wanted, std::shared_ptr<EVP_PKEY> public_key)
   return key(wanted, nullptr, std::move(public_key));
 }
 
+bool key::same(const key& other) const {
+  if (alg_ != other.alg_)
+    return false;
+  if (alg_ == algorithm::hs256)
+    return secret_->size() == other.secret_->size() &&
+           CRYPTO_memcmp(secret_->data(), other.secret_->data(), secret_->size()) == 0;
+  const bool equal = EVP_PKEY_eq(public_.get(), other.public_.get()) == 1;
+  ERR_clear_error();
+  return equal;
+}
+
 bool key::verify(std::string_view input, std::string_view signature) const {
   bool good = false;
   switch (alg_) {

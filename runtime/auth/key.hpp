@@ -36,6 +36,8 @@ public:
   static result<key> from_p256(std::string_view x, std::string_view y);
 
   algorithm alg() const { return alg_; }
+  // The same algorithm and the same secret or public key.
+  bool same(const key& other) const;
   // True only for this key's algorithm. A signature of another length or encoding (DER for ES256) is none.
   bool verify(std::string_view input, std::string_view signature) const;
 

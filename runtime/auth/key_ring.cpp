@@ -73,6 +73,7 @@ result<std::vector<std::string>> key_ring::read() {
   }
   std::lock_guard lock(mutex_);
   keys_ = std::move(keys);
+  generation_.fetch_add(1, std::memory_order_release);
   return skipped;
 }
 

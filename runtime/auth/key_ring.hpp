@@ -4,6 +4,7 @@
 #include "proto/topology.hpp"
 #include "runtime/auth/key_set.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -27,6 +28,9 @@ public:
   static result<std::shared_ptr<key_ring>> make(const jwt_config& config);
 
   std::shared_ptr<const key_set> current() const;
+  // Another number, another set of keys.
+  std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+  bool has_file() const { return !config_.jwks_file.empty(); }
   // Looks whether the file is another one (by its time, size and inode), and reads it if so: about once a second.
   // Nothing where it is the same, so a bad file is told once. Blocks on the file system.
   std::optional<reloaded> reload();
@@ -43,6 +47,7 @@ private:
   result<std::vector<std::string>> read(); // the skipped; `keys_` is changed only on success
 
   const jwt_config config_;
+  std::atomic<std::uint64_t> generation_{0};
   mutable std::mutex mutex_; // guards keys_
   std::shared_ptr<const key_set> keys_;
   std::mutex reload_mutex_; // guards seen_

@@ -170,7 +170,10 @@ tl::expected<verified_token, refusal> verify_token(std::string_view token, const
   auto payload = base64url_decode(token.substr(first + 1, second - first - 1));
   if (!payload)
     return no(failure::malformed, "the token's payload is no base64url");
-  return read_claims(std::move(*payload), rules, now_ms);
+  auto out = read_claims(std::move(*payload), rules, now_ms);
+  if (out)
+    out->signed_by = {header->kid, std::make_shared<const key>(*with)};
+  return out;
 }
 
 } // namespace weir::auth

@@ -8,6 +8,8 @@
 #include "runtime/auth/key_set.hpp"
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -50,10 +52,17 @@ struct token_rules {
   std::int64_t leeway_ms = 30'000;
 };
 
+// The key that a token's signature was checked with: still the one of that name, as long as the keys do not change.
+struct signer {
+  std::optional<std::string> kid; // as the token names it
+  std::shared_ptr<const key> with;
+};
+
 struct verified_token {
   std::string payload;         // JSON, an object, no name twice in it
   std::string subject;         // `sub`; may be empty
   std::int64_t expires_ms = 0; // `exp`, milliseconds since 1970, without leeway
+  signer signed_by;
 };
 
 // now_ms: milliseconds since 1970. Any thread.

@@ -63,11 +63,14 @@ follower::follower(follow_request request, backoff retry) : request_(std::move(r
 }
 follower::~follower() = default;
 
-std::string follower::opened() {
+std::string follower::opened(std::string_view token) {
   live_ = false;
   cursor_.clear();
   next_id_ = connect_id + 1;
-  return text_of({{"connect", {{"name", "weir-tail"}}}, {"id", connect_id}}) + "\n" + subscribe();
+  json hello{{"connect", {{"name", "weir-tail"}}}, {"id", connect_id}};
+  if (!token.empty())
+    hello["connect"]["token"] = token;
+  return text_of(hello) + "\n" + subscribe();
 }
 
 std::string follower::subscribe() {

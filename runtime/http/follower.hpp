@@ -63,8 +63,8 @@ public:
                     backoff retry = backoff{std::chrono::milliseconds{200}, std::chrono::milliseconds{5000}});
   ~follower();
 
-  // A connection is open: what is to be sent first.
-  std::string opened();
+  // A connection is open: what is to be sent first. token: to be shown; empty: none.
+  std::string opened(std::string_view token = {});
   // A text message of the server.
   follow_step on_message(std::string_view text);
   // The connection could not be made, or ended. `close_code`: the server's, 0: none. Ends where the server wants so,

@@ -143,6 +143,11 @@ bool session_policy::over_rate(const client_command& command, std::int64_t now_m
 }
 
 void session_policy::handle(client_command& command, std::int64_t now_ms) {
+  if (refused_ && !connected_ && command.kind != command_kind::connect) {
+    if (command.id != 0)
+      answer(error_reply(command.id, client_error::internal, "not connected: the token was refused", true));
+    return;
+  }
   if (connected_ == (command.kind == command_kind::connect)) {
     // Either something before connect, or connect twice.
     close(client_close::bad_request, "bad request");
@@ -156,11 +161,14 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
   case command_kind::pong:
   case command_kind::send: return;
   case command_kind::history: history(command.history, command.id, now_ms); return;
+  case command_kind::refresh:
+    if (admission_.guarded())
+      return refresh(command, now_ms);
+    [[fallthrough]];
   case command_kind::publish:
   case command_kind::presence:
   case command_kind::presence_stats:
   case command_kind::rpc:
-  case command_kind::refresh:
   case command_kind::sub_refresh:
   case command_kind::unknown:
     answer(error_reply(command.id, client_error::method_not_found, "method not found"));
@@ -169,18 +177,51 @@ void session_policy::handle(client_command& command, std::int64_t now_ms) {
 }
 
 void session_policy::connect(const client_command& command, std::int64_t now_ms) {
+  const auto admitted = admission_.connect(command.connect.token, now_ms);
+  if (admitted.close != 0)
+    return close(admitted.close, admitted.message);
+  if (!admitted.good()) {
+    refused_ = true;
+    return answer(error_reply(command.id, admitted.error, admitted.message));
+  }
   connected_ = true;
   ping_due_ms_ = now_ms + limits_.ping_ms;
-  answer(connect_reply(command.id, client_, server_version_, limits_.ping_ms / 1000));
+  answer(connect_reply(command.id, client_, server_version_, limits_.ping_ms / 1000, admitted.ttl));
 }
 
-int session_policy::objection(const subscribe_command& wanted, std::string& message) const {
+void session_policy::refresh(const client_command& command, std::int64_t now_ms) {
+  std::vector<admission::affected> changed;
+  const auto admitted = admission_.refresh(command.connect.token, now_ms, changed);
+  if (admitted.close != 0)
+    return close(admitted.close, admitted.message);
+  if (!admitted.good())
+    return answer(error_reply(command.id, admitted.error, admitted.message));
+  answer(refresh_reply(command.id, client_, server_version_, admitted.ttl.value_or(1)));
+  for (const auto& one : changed)
+    for (auto& s : subscriptions_)
+      if (s.generation == one.generation) {
+        if (one.lost)
+          withdraw(s, client_unsubscribe::permission_lost, "permission denied by the new token");
+        else
+          withdraw(s, client_unsubscribe::insufficient_state, "other rows are permitted by the new token");
+        break;
+      }
+}
+
+int session_policy::unreached(const std::string& table, std::string& message) {
+  table::selection_spec all;
+  return admission_.reaches(table) ? 0 : permit(0, table, all, message);
+}
+
+int session_policy::objection(const subscribe_command& wanted, std::string& message) {
   const auto& channel = wanted.channel;
+  const auto slash = channel.find('/');
+  if (const auto code = unreached(channel.substr(0, slash), message); code != 0)
+    return code;
   if (channel.find('*') != std::string::npos) {
     message = "a subscription is to one table: patterns are not spoken";
     return client_error::bad_request;
   }
-  const auto slash = channel.find('/');
   const auto table = tables_->find(std::string_view(channel).substr(0, slash));
   if (table == tables_->end()) {
     message = "unknown channel";
@@ -206,6 +247,18 @@ int session_policy::objection(const subscribe_command& wanted, std::string& mess
   if (slash != std::string::npos && slash + 1 == channel.size())
     return bad("no key behind '/'");
   return 0;
+}
+
+int session_policy::permit(std::uint32_t generation, const std::string& table, table::selection_spec& rows,
+                           std::string& message) {
+  auto answer = admission_.narrow(generation, table, rows);
+  message = std::move(answer.message);
+  switch (answer.is) {
+  case permission::verdict::granted: return 0;
+  case permission::verdict::denied: return client_error::permission_denied;
+  case permission::verdict::too_large: return client_error::bad_request;
+  }
+  return client_error::internal;
 }
 
 std::string session_policy::read_wishes(const subscribe_command& wanted, table::subscribe_request& request) {
@@ -237,12 +290,19 @@ std::string session_policy::read_wishes(const subscribe_command& wanted, table::
 }
 
 void session_policy::history(const history_command& wanted, std::uint32_t id, std::int64_t now_ms) {
+  std::string message;
+  if (const auto code = unreached(wanted.channel, message); code != 0)
+    return answer(error_reply(id, code, message));
   const auto table = tables_->find(wanted.channel);
   if (table == tables_->end())
     return answer(error_reply(id, client_error::unknown_channel, "unknown channel"));
   if (table->second != table_kind::log)
     return answer(error_reply(id, client_error::bad_request,
                               "table '" + table->first + "' has keyed rows: only a log has a history"));
+  const auto* s = find(wanted.channel);
+  auto rows = s ? s->rows : table::selection_spec{};
+  if (const auto code = s ? 0 : permit(0, wanted.channel, rows, message); code != 0)
+    return answer(error_reply(id, code, message));
   table::history_request request;
   request.limit = wanted.limit;
   request.since = wanted.has_since;
@@ -251,8 +311,7 @@ void session_policy::history(const history_command& wanted, std::uint32_t id, st
   request.reverse = wanted.reverse;
   const auto ticket = next_generation_++;
   answers_.push_back({ticket, {}, id, now_ms});
-  const auto* s = find(wanted.channel);
-  publishers_.history(wanted.channel, ticket, std::move(request), s ? s->rows : table::selection_spec{});
+  publishers_.history(wanted.channel, ticket, std::move(request), std::move(rows));
 }
 
 void session_policy::on_history(std::uint32_t ticket, const table::history_reply& reply) {
@@ -292,9 +351,14 @@ void session_policy::subscribe(client_command& command, std::int64_t now_ms) {
     answer(error_reply(command.id, client_error::bad_request, problem));
     return;
   }
+  const auto table = wanted.channel.substr(0, wanted.channel.find('/'));
+  if (code = permit(next_generation_, table, request.lane.rows, message); code != 0) {
+    answer(error_reply(command.id, code, message));
+    return;
+  }
   subscription s;
   s.channel = std::move(wanted.channel);
-  s.table = s.channel.substr(0, s.channel.find('/'));
+  s.table = table;
   s.rows = request.lane.rows;
   s.generation = next_generation_++;
   s.command = command.id;
@@ -316,6 +380,7 @@ void session_policy::unsubscribe(const client_command& command) {
 }
 
 void session_policy::erase(subscription& s) {
+  admission_.ended(s.generation);
   if (asked_ == s.generation)
     asked_ = 0;
   leave(s);
@@ -325,16 +390,27 @@ void session_policy::erase(subscription& s) {
 }
 
 void session_policy::resubscribe(subscription& s) {
-  auto push = unsubscribe_push(s.channel, client_unsubscribe::insufficient_state, "insufficient state");
-  if (s.held) { // right behind its reply, which has not gone yet
+  withdraw(s, client_unsubscribe::insufficient_state, "insufficient state");
+}
+
+void session_policy::withdraw(subscription& s, std::uint32_t code, std::string_view reason) {
+  const auto generation = s.generation;
+  const bool asking = s.is == stage::asking, held = s.held;
+  const auto command = s.command;
+  auto push = unsubscribe_push(s.channel, code, reason);
+  publishers_.unsubscribe(s.table, generation);
+  erase(s);
+  if (asking) {
+    const bool final = code < client_unsubscribe::insufficient_state;
+    answer_subscribe(generation, error_reply(command, final ? client_error::permission_denied : client_error::internal,
+                                             reason, !final));
+  } else if (held) { // right behind its reply, which has not gone yet
     for (auto& a : answers_)
-      if (a.generation == s.generation)
+      if (a.generation == generation)
         a.text += "\n" + push;
   } else {
     output_.reply(std::move(push));
   }
-  publishers_.unsubscribe(s.table, s.generation);
-  erase(s);
 }
 
 // --- publishers
@@ -462,6 +538,8 @@ void session_policy::on_tick(std::int64_t now_ms) {
       close(client_close::stale, "no connect in time");
     return;
   }
+  if (admission_.expired(now_ms))
+    return close(client_close::expired, "expired");
   const auto stalled = output_.stalled_ms();
   if (stalled >= limits_.stall_ms) {
     close(client_close::slow, "slow");
@@ -510,6 +588,7 @@ void session_policy::end_all() {
     publishers_.unsubscribe(s.table, s.generation);
   }
   subscriptions_.clear();
+  admission_.ended_all();
   answers_.clear();
   asked_ = 0;
 }

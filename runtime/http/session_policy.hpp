@@ -10,6 +10,7 @@
 #include "proto/client_command.hpp"
 #include "proto/topology.hpp"
 #include "runtime/core/token_bucket.hpp"
+#include "runtime/http/admission.hpp"
 #include "runtime/http/lane_port.hpp"
 #include "runtime/http/web_socket.hpp"
 #include "runtime/table/publication.hpp"
@@ -82,6 +83,9 @@ public:
   session_policy(std::string client, std::string server_version, std::shared_ptr<const table_directory> tables,
                  session_output& output, session_publishers& publishers, session_limits limits, std::int64_t now_ms);
 
+  // Before the first message: who is let in, and to what. Without it everybody, to everything.
+  void guard(std::shared_ptr<const auth::gate> gate) { admission_ = admission(std::move(gate)); }
+
   // From the socket. now_ms: a steady clock.
   void on_message(std::string_view text, std::int64_t now_ms);
   void on_writable(std::int64_t now_ms);
@@ -152,12 +156,20 @@ private:
   void connect(const client_command& command, std::int64_t now_ms);
   void subscribe(client_command& command, std::int64_t now_ms);
   void unsubscribe(const client_command& command);
+  void refresh(const client_command& command, std::int64_t now_ms);
+  // Ends what the client did not ask to end; it is told in the place of the reply, where that is still to come.
+  void withdraw(subscription& s, std::uint32_t code, std::string_view reason);
   // Why a subscribe command is refused: 0 if it is not.
-  int objection(const subscribe_command& wanted, std::string& message) const;
+  int objection(const subscribe_command& wanted, std::string& message);
   // Fills in what the command's channel, flags and data ask for. Not empty: what is wrong with them.
   static std::string read_wishes(const subscribe_command& wanted, table::subscribe_request& request);
   void history(const history_command& wanted, std::uint32_t id, std::int64_t now_ms);
   void leave(subscription& s);
+  // The refusal where the client may read nothing of a table: given before anything else, so that nobody learns which
+  // tables there are. 0: something.
+  int unreached(const std::string& table, std::string& message);
+  // Narrows `rows` to what the client's token permits. 0, or the code of the refusal; generation 0: of no subscription.
+  int permit(std::uint32_t generation, const std::string& table, table::selection_spec& rows, std::string& message);
   void erase(subscription& s);
   void resubscribe(subscription& s);
   void ask_next(std::int64_t now_ms);
@@ -171,6 +183,7 @@ private:
   session_publishers& publishers_;
   const session_limits limits_;
   std::vector<subscription> subscriptions_;
+  admission admission_;
   // At most limits_.waiting_answers; not empty only while the first is not known. A list costs nothing while it is empty.
   std::list<waiting_answer> answers_;
   std::uint32_t next_generation_ = 1;
@@ -179,7 +192,8 @@ private:
   std::size_t turn_ = 0; // where the search for the next lagging subscription starts
   token_bucket rate_, patience_; // of commands: beyond the first they are refused, beyond the second the session ends
   bool connected_ = false, closed_ = false;
-  bool busy_ = false; // a push was refused; on_writable() will come
+  bool refused_ = false; // connect was answered with an error: the client may try again with another token
+  bool busy_ = false;    // a push was refused; on_writable() will come
   bool pinged_ = false;
   std::int64_t opened_ms_, ping_due_ms_ = 0, pong_due_ms_ = 0;
 };

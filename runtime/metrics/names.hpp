@@ -103,6 +103,10 @@ inline constexpr counter_name<1> refused{
     "weir_refused_total", "Clients and requests refused because a limit of http.limits was met.", {"reason"}};
 inline constexpr gauge_name<0> http_connections{"weir_http_connections", "Open connections, WebSockets included.", {}};
 
+// Tokens and permissions. reason: missing, expired, signature, denied, ...: docs/security.md lists them.
+inline constexpr counter_name<1> auth_failures{
+    "weir_auth_failures_total", "Tokens refused, and requests that a token does not permit.", {"reason"}};
+
 // Jobs. status: completed, failed.
 inline constexpr counter_name<2> job_runs{"weir_job_runs_total", "Finished executions by status.", {"job", "status"}};
 inline constexpr histogram_name<1> job_seconds{

@@ -325,12 +325,19 @@ rest_reply channel::rest_page(std::uint32_t limit, std::string_view cursor, cons
   return impl_->keyed ? replies.rows_page(limit, cursor) : replies.entries_page(limit);
 }
 
-rest_reply channel::rest_row(std::string_view key) const {
+rest_reply channel::rest_row(std::string_view key, const condition& where) const {
   if (!ready())
     return {503, {}, "not_ready", "the table is still being loaded", {}};
   if (!impl_->keyed)
     return {400, {}, "bad_argument", "table '" + impl_->table.name + "' is a log: it has no keys", {}};
   const auto* row = impl_->view.find(key);
+  if (row && !where.empty()) {
+    const table::where filter(where);
+    record_reader reader;
+    const bool readable = !filter.needs_fields() || reader.read(*row->value).empty();
+    if (!readable || !filter.matches(row->key, std::as_const(reader)))
+      row = nullptr;
+  }
   if (!row)
     return {404, {}, "no_such_thing", "table '" + impl_->table.name + "' has no such row", {}};
   rest_reply out;

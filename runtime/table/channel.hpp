@@ -117,8 +117,8 @@ public:
   // selections are in use (see channel_options).
   rest_reply rest_page(std::uint32_t limit, std::string_view cursor, const selection_spec& rows = {},
                        std::int64_t now_ms = 0);
-  // The row's value as JSON; 404 if there is none; 400 on a log.
-  rest_reply rest_row(std::string_view key) const;
+  // The row's value as JSON; 404 if there is none, or none for which `where` holds; 400 on a log.
+  rest_reply rest_row(std::string_view key, const condition& where = {}) const;
 
   const table_config& table() const;
   const std::string& epoch() const; // empty until ready

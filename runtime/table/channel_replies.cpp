@@ -230,7 +230,8 @@ subscribe_reply channel_replies::catch_up_map(const subscribe_request& request, 
     if (chosen_)
       from = chosen_->cursor_for(request.offset);
     by_view = !from;
-    if (!from)
+    // By the view, each row that changed and is not chosen counts as removed: its key would be told.
+    if (!from && !lane.rows.partial)
       from = view_.cursor_for(request.offset);
   }
   if (!from)

@@ -26,6 +26,7 @@ struct selection_spec {
   std::string key;        // where one_key
   condition where;        // has to hold as well
   std::string where_text; // canonical_text(where)
+  bool partial = false;   // who asks may see no other rows: nobody tells them either that others changed or went
 
   bool all() const { return !one_key && where.empty(); }
   // The same rows always have the same text; empty: all.

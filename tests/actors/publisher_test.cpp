@@ -249,9 +249,10 @@ TEST(publisher, answers_rest_from_the_view_and_describes_a_table_without_loading
   EXPECT_EQ(w.rows_in_memory(), 0);
   actors::view_query row;
   row.kind = actors::view_query::what::row;
-  row.key = "b";
+  row.rows.one_key = true;
+  row.rows.key = "b";
   EXPECT_EQ(json::parse(ask(row).body)["s"], 2);
-  row.key = "c";
+  row.rows.key = "c";
   EXPECT_EQ(ask(row).status, 404u);
   const auto page = json::parse(ask({}).body);
   EXPECT_EQ(page["rows"].size(), 2u);

@@ -2,7 +2,7 @@
 // one a line by standard input. Ends at `quit` or with its input.
 //
 //   node sdk-client.mjs --url ws://HOST/connection/websocket --table T [--kind map|stream] [--sdk 5.6|5.7|5.8]
-//                       [--page ROWS] [--data JSON] [--token T] [--delta] [--quiet]
+//                       [--page ROWS] [--data JSON] [--token T] [--token-file FILE] [--delta] [--quiet]
 //
 // Every event has "event", "at" (ms since 1970) and "mono" (ms, monotonic):
 //   connecting {code,reason}   connected {client,transport}   disconnected {code,reason}   error {type,code,message}
@@ -10,15 +10,17 @@
 //   sync {size}                        the state of a map is there, or was fetched anew
 //   update {key,removed,data,offset}   of a map
 //   publication {offset,data,tags}     of a stream
+//   token {}                           the SDK asked for a token: --token-file is read each time
 //   dump {rows,size,syncs,updates,removals,publications,offset,epoch,state}   answers `dump`; rows in the order of their keys
 // --quiet leaves out update and publication (dump counts them).
 //
 // Commands: dump, disconnect, connect, unsubscribe, subscribe, drop (ends the socket unheard, the SDK reconnects by itself), quit.
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { connectTo, subscribeTo } from './client.mjs';
 import { fail, options } from './options.mjs';
 
-const o = options({ url: '', table: '', kind: 'map', sdk: '5.8', page: 0, data: '', token: '' }, ['quiet', 'delta']);
+const o = options({ url: '', table: '', kind: 'map', sdk: '5.8', page: 0, data: '', token: '', 'token-file': '' }, ['quiet', 'delta']);
 if (!o.url || !o.table || !['map', 'stream'].includes(o.kind)) fail('needs --url, --table and --kind map or stream', 64);
 
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, at: Date.now(), mono: performance.now(), ...more })}\n`);
@@ -26,7 +28,13 @@ const rows = new Map();
 const count = { syncs: 0, updates: 0, removals: 0, publications: 0 };
 const last = { offset: 0, epoch: '' };
 
-const { client, drop } = await connectTo(o.url, { sdk: o.sdk, token: o.token || undefined });
+async function getToken() {
+  const token = (await readFile(o['token-file'], 'utf8')).trim();
+  say('token');
+  return token;
+}
+
+const { client, drop } = await connectTo(o.url, { sdk: o.sdk, ...(o.token && { token: o.token }), ...(o['token-file'] && { getToken }) });
 client.on('connecting', ({ code, reason }) => say('connecting', { code, reason }));
 client.on('connected', ({ client: id, transport }) => say('connected', { client: id, transport }));
 client.on('disconnected', ({ code, reason }) => say('disconnected', { code, reason }));

@@ -67,7 +67,7 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
   const fleet = rows > 0 ? add(new Table('fleet', 'latest')) : null;
 
   const started = Date.now();
-  const state = { records: 0, dead: 0, positions: Array.from({ length: 4 }, (_, i) => 1000 * i), runs: [], running: false, ready: true };
+  const state = { records: 0, dead: 0, positions: Array.from({ length: 4 }, (_, i) => 1000 * i), runs: [], running: false, ready: true, token: '' };
   const cpus = Array.from({ length: 4 }, (_, i) => 20 + 10 * i);
   let used = 5.2e9;
   const counts = new Map();
@@ -133,6 +133,8 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
   };
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, 'http://x').pathname);
+    const bearer = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+    if (state.token && path.startsWith('/api/v1/') && bearer !== state.token) return json(response, 401, { error: { code: 'unauthorized', message: bearer ? "the token's signature does not fit" : 'a token is needed', at: path } });
     if (path === '/api/v1/tables') {
       return json(response, 200, { tables: [...tables.values()].map((t) => ({ name: t.name, kind: t.kind, rows: t.rows ? t.rows.size : t.entries.length, offset: t.offset, epoch: t.epoch })) });
     }
@@ -250,7 +252,10 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
       for (const line of String(text).split('\n')) {
         if (!line.trim()) continue;
         const c = JSON.parse(line);
-        if (c.connect) send({ id: c.id, connect: { client: 'mock-' + c.id, version: 'mock', ping: 25, pong: true } });
+        if (c.connect && state.token && c.connect.token !== state.token) {
+          if (c.connect.token) socket.close(3500, "the token's signature does not fit");
+          else send({ id: c.id, error: { code: 101, message: 'a token is needed' } });
+        } else if (c.connect) send({ id: c.id, connect: { client: 'mock-' + c.id, version: 'mock', ping: 25, pong: true } });
         else if (c.subscribe) subscribe(c.id, c.subscribe);
         else if (c.unsubscribe) {
           subscriptions.get(c.unsubscribe.channel)?.();

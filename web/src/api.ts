@@ -1,4 +1,6 @@
 // The node's REST answers, asked for again and again while the page is seen.
+import { headers, wanted } from './token';
+
 export interface TableInfo {
   name: string;
   kind: string;
@@ -62,11 +64,12 @@ export async function ask<Answer>(path: string, method = 'GET'): Promise<Answer>
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), method === 'GET' ? 8000 : 60000);
   try {
-    const response = await fetch(path, { method, signal: abort.signal, cache: 'no-store', headers: { accept: 'application/json' } });
+    const response = await fetch(path, { method, signal: abort.signal, cache: 'no-store', headers: { accept: 'application/json', ...headers() } });
     const body: unknown = await response.json().catch(() => null);
     if (!response.ok) {
       // A failed run is told like a good one, with its own message.
       const said = body as { error?: { message?: string }; message?: string } | null;
+      if (response.status === 401) wanted(said?.error?.message ?? '');
       throw new ApiError(said?.error?.message ?? said?.message ?? `the node answered ${response.status}`);
     }
     return body as Answer;

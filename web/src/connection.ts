@@ -1,6 +1,7 @@
 // One WebSocket for the whole page, and a store for every table that some view looks at.
 import { Centrifuge } from 'centrifuge';
 import { ask } from './api';
+import { getToken, onToken, wanted } from './token';
 import { Columns, flatten, Rate, type Flat, type Row } from './model';
 
 export type LinkState = 'connecting' | 'reconnecting' | 'connected' | 'disconnected';
@@ -89,7 +90,7 @@ export class Connection {
   private was = false;
 
   constructor(address: string) {
-    this.client_ = new Centrifuge(address, { name: 'weir-dashboard', minReconnectDelay: 300, maxReconnectDelay: 8000 });
+    this.client_ = new Centrifuge(address, { name: 'weir-dashboard', getToken, minReconnectDelay: 300, maxReconnectDelay: 8000 });
     this.client_.on('connecting', (ctx) => {
       if (this.state === 'connected') this.drops++;
       this.reason = ctx.reason;
@@ -109,7 +110,14 @@ export class Connection {
     });
     this.client_.on('disconnected', (ctx) => {
       this.reason = ctx.reason;
+      if (ctx.code === 101 || ctx.code === 3500) wanted(ctx.reason);
       this.to('disconnected');
+    });
+    onToken((token) => {
+      // As somebody else from now on: what was refused before may be permitted.
+      this.client_.disconnect();
+      this.client_.setToken(token);
+      this.client_.connect();
     });
     setInterval(() => {
       this.received.tick();

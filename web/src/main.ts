@@ -7,6 +7,7 @@ import { JobsView } from './jobs';
 import { LogView } from './log';
 import { Overview } from './overview';
 import { TablesView } from './tables';
+import { onToken, tokenForm } from './token';
 import { chosen, next, type Theme } from './theme';
 
 const connection = new Connection(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/connection/websocket`);
@@ -33,6 +34,7 @@ const pages: Page[] = [
 // ---- tabs: one stop of the Tab key, arrows between them ----
 const list = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'Sections' });
 const main = document.getElementById('main') as HTMLElement;
+main.append(tokenForm);
 const tabs = pages.map((page) => {
   const tab = h('button', { type: 'button', role: 'tab', id: `tab-${page.id}`, 'aria-controls': `panel-${page.id}`, onclick: () => open(page.id) }, page.label);
   list.append(tab);
@@ -121,14 +123,14 @@ connection.listeners.add(showLink);
 showLink();
 
 // ---- REST ----
-poll<{ tables: TableInfo[] }>('/api/v1/tables', 4000, (answer) => {
+const askTables = poll<{ tables: TableInfo[] }>('/api/v1/tables', 4000, (answer) => {
   const found = answer.tables ?? [];
   overview.update(found);
   tables.update(found);
   log.update(found);
 }, () => undefined);
 const askJobs = poll<{ jobs: JobInfo[] }>('/api/v1/jobs', 2000, (answer) => jobs.update(answer.jobs ?? []), () => undefined);
-poll<{ nodes: NodeInfo[] }>('/api/v1/nodes', 2000, (answer) => {
+const askNodes = poll<{ nodes: NodeInfo[] }>('/api/v1/nodes', 2000, (answer) => {
   const nodes = answer.nodes ?? [];
   overview.nodes(nodes);
   health.update(nodes);
@@ -138,5 +140,8 @@ poll<{ nodes: NodeInfo[] }>('/api/v1/nodes', 2000, (answer) => {
   node.title = notReady ? `${notReady} not ready` : '';
 }, (message) => health.failed(message));
 
+onToken(() => {
+  for (const again of [askTables, askJobs, askNodes]) again();
+});
 open(location.hash.slice(1) || 'overview');
 connection.connect();

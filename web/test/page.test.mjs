@@ -209,3 +209,31 @@ test('at 360 px no section scrolls sideways', async () => {
   }
   await page.close();
 });
+
+test('a node that asks for tokens gets one from the reader, and the page keeps it nowhere', async () => {
+  mock.state.token = 'good-token';
+  try {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(15000);
+    await page.goto(`${mock.url}/#tables`);
+    await page.locator('#token-form').waitFor();
+    assert.equal(await page.locator('#panel-tables .side-list .name').count(), 0);
+    const give = async (token) => {
+      await page.getByLabel('This node asks for a token').fill(token);
+      await page.getByRole('button', { name: 'Use token' }).click();
+    };
+    await give('another-token');
+    await page.locator('#token-why', { hasText: 'does not fit' }).waitFor();
+    await give('Bearer good-token');
+    await page.locator('#connection[data-state="connected"]').waitFor();
+    await page.locator('#panel-tables table.grid tbody tr:not(.space)').first().waitFor();
+    assert.equal(await page.locator('#token-form').isVisible(), false);
+    const kept = await page.evaluate(() => JSON.stringify([location.href, { ...localStorage }, { ...sessionStorage }, document.cookie, document.documentElement.outerHTML]));
+    assert.ok(!kept.includes('good-token'), 'the token is kept');
+    await page.reload();
+    await page.locator('#token-form').waitFor();
+    await page.close();
+  } finally {
+    mock.state.token = '';
+  }
+});

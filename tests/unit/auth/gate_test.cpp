@@ -109,6 +109,72 @@ TEST(gate, reach_tells_what_could_be_read_at_all) {
   EXPECT_TRUE(f.made->reach_of(some.get(), "inner").whole);
 }
 
+TEST(gate, a_table_that_is_not_there_is_refused_like_one_that_must_not_be_read) {
+  fixture f;
+  const auto some = f.who({{"tables", {"inner"}}});
+  for (const auto* who : {static_cast<const auth::identity*>(nullptr), some.get()}) {
+    EXPECT_FALSE(f.made->reach_of(who, "nowhere").some);
+    const auto nowhere = f.made->may_read(who, {"nowhere", {}, nullptr}),
+               named = f.made->may_read(who, {"named", {}, nullptr});
+    EXPECT_FALSE(nowhere.allowed);
+    EXPECT_EQ(nowhere.message, named.message);
+  }
+}
+
+TEST(gate, a_log_has_no_keys_that_could_be_permitted) {
+  auto t = three_tables();
+  t.tables["named"].kind = table_kind::log;
+  fixture f(t);
+  const auto some = f.who({{"tables", {"named/*", "named/a"}}});
+  const condition every{{{row_key_name, comparison::prefix, {""}}}, {}};
+  EXPECT_FALSE(f.made->reach_of(some.get(), "named").some);
+  EXPECT_FALSE(f.made->may_read(some.get(), {"named", "a", nullptr}).allowed);
+  EXPECT_FALSE(f.made->may_read(some.get(), {"named", {}, &every}).allowed);
+  const auto chosen = f.who({{"tables", {{{"table", "named"}, {"where", {{"/site", "north"}}}}}}});
+  EXPECT_TRUE(f.made->reach_of(chosen.get(), "named").some);
+  EXPECT_FALSE(f.made->may_read(chosen.get(), {"named", {}, nullptr}).forced.empty());
+}
+
+TEST(gate, what_is_not_all_of_a_table_is_partial) {
+  fixture f;
+  const auto ask = [&](const json& tables, std::optional<std::string_view> key = {}) {
+    const auto d = f.made->may_read(f.who({{"tables", tables}}).get(), {"named", key, nullptr});
+    EXPECT_TRUE(d.allowed);
+    return d.partial;
+  };
+  EXPECT_FALSE(ask({"named"}));
+  EXPECT_FALSE(ask({"named", "named/a"}, "a"));
+  EXPECT_TRUE(ask({"named/a"}, "a"));
+  EXPECT_TRUE(ask({{{"table", "named"}, {"where", {{"/site", "north"}}}}}));
+  EXPECT_FALSE(f.made->may_read(nullptr, {"open", {}, nullptr}).partial);
+}
+
+TEST(gate, who_was_let_in_is_over_after_the_grace_or_without_the_key) {
+  folder dir;
+  auto t = three_tables();
+  t.http.jwt->keys.clear();
+  const auto oct = [](const std::string& kid, const std::string& text) {
+    return json{{"kty", "oct"}, {"kid", kid}, {"k", auth::base64url_encode(text)}};
+  };
+  t.http.jwt->jwks_file = dir.write("jwks.json", json{{"keys", {oct("a", secret), oct("b", secret + "b")}}}.dump());
+  fixture f(t);
+  const auto who = f.made->identify(hs256(good_claims(), {{"alg", "HS256"}, {"kid", "a"}})).value();
+  EXPECT_FALSE(f.made->over(*who));
+  f.now = now_ms + 60'000 + 29'999;
+  EXPECT_FALSE(f.made->over(*who));
+  f.now += 1;
+  EXPECT_TRUE(f.made->over(*who));
+  f.now = now_ms;
+  const auto before = f.made->key_generation();
+  dir.write("jwks.json", json{{"keys", {oct("a", secret), oct("c", secret + "c")}}}.dump());
+  ASSERT_TRUE(f.made->reload());
+  EXPECT_NE(f.made->key_generation(), before);
+  EXPECT_TRUE(f.made->key_still_there(*who)) << "read anew, the same key";
+  dir.write("jwks.json", json{{"keys", {oct("a", secret + "another"), oct("d", secret)}}}.dump());
+  ASSERT_TRUE(f.made->reload());
+  EXPECT_TRUE(f.made->over(*who)) << "another key of that name, and the key under another name";
+}
+
 TEST(gate, nobody_in_particular_comes_in_only_where_something_is_public) {
   fixture f;
   EXPECT_TRUE(f.made->admit(""));

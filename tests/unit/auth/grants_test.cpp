@@ -38,7 +38,7 @@ struct holder {
 };
 
 condition on_key(comparison op, std::vector<scalar> operands) {
-  return {{{std::string(auth::key_name), op, std::move(operands)}}, {}};
+  return {{{row_key_name, op, std::move(operands)}}, {}};
 }
 condition on_field(const std::string& pointer, scalar operand) {
   return {{{pointer, comparison::eq, {std::move(operand)}}}, {}};

@@ -143,6 +143,15 @@ TEST(key, rs256_is_sha_256_alone) {
   EXPECT_FALSE(r.verify(input, rsa_pair().sign(input, EVP_sha512())));
 }
 
+TEST(key, is_the_same_only_with_the_same_algorithm_and_content) {
+  const auto keys = all_keys(), again = all_keys();
+  for (const auto* a : {"h", "r", "e"})
+    for (const auto* b : {"h", "r", "e"})
+      EXPECT_EQ(keys.find(a)->same(*again.find(b)), std::string(a) == b) << a << b;
+  EXPECT_FALSE(keys.find("h")->same(*auth::key::from_secret(secret + "1")));
+  EXPECT_FALSE(keys.find("e")->same(*auth::key::from_pem(auth::algorithm::es256, key_pair::ec().public_pem())));
+}
+
 TEST(key_set, a_kid_is_a_name_and_nothing_else) {
   auto keys = all_keys();
   EXPECT_NE(keys.find("h"), nullptr);

@@ -538,6 +538,21 @@ TEST(channel, rest_gives_the_rows_that_a_condition_chooses_in_pages) {
   EXPECT_EQ(page["rows"], (json{{"b", {{"x", 2}}}, {"c", {{"x", 3}}}, {"d", {{"x", 2}}}}));
 }
 
+TEST(channel, rest_gives_a_row_only_where_its_condition_holds) {
+  auto c = one_partition(table_kind::latest);
+  c.load({stored(0, 10, 10, {{"a", "{\"x\":1}"}})}, 0);
+  const auto holds = [&](const char* where) {
+    const auto reply = c.rest_row("a", parse_condition(where).value);
+    EXPECT_TRUE(reply.status == 200 || reply.message == c.rest_row("nothing").message);
+    return reply.status == 200;
+  };
+  EXPECT_TRUE(holds(R"({"/x":1})"));
+  EXPECT_FALSE(holds(R"({"/x":2})"));
+  EXPECT_FALSE(holds(R"({"/y":{"exists":true}})"));
+  EXPECT_TRUE(holds(R"({"key":"a"})"));
+  EXPECT_FALSE(holds(R"({"key":"b"})"));
+}
+
 TEST(channel, a_page_has_another_tag_once_anything_changed_and_the_same_before) {
   auto c = one_partition(table_kind::latest);
   c.load({stored(0, 10, 10, {{"a", "1"}})}, 0);
