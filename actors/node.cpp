@@ -64,7 +64,7 @@ struct node_state {
   int again_in = 0; // ticks until Redis is asked again
   std::vector<std::string> refusals;
   std::string born;     // what the topology's hash was marked with when this node saw it last
-  bool looking = false; // asked for the mark
+  bool asking_mark = false; // asked for the mark
   std::vector<redis_writer_actor> writers;
   std::map<std::string, supervised_source> sources;
   std::vector<job_writer_actor> job_writers;
@@ -112,9 +112,9 @@ struct node_state {
   // Redis may lose everything without any connection noticing (FLUSHALL). The mark is set once and never changed: where
   // it is another one, the hash is not the one that this node started on.
   void look() {
-    if (looking)
+    if (asking_mark)
       return;
-    looking = true;
+    asking_mark = true;
     node_actor me = self;
     config.node->store->meta_once(topo().name, "born", new_mark(), [me](result<std::string> stored) {
       caf::anon_send(me, meta_answered{"born", std::move(stored)});
@@ -122,7 +122,7 @@ struct node_state {
   }
 
   void on_look(const meta_answered& m) {
-    looking = false;
+    asking_mark = false;
     if (!m.stored || *m.stored == born)
       return; // without an answer the links say that Redis is away
     born = *m.stored;

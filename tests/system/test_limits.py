@@ -45,17 +45,16 @@ def test_commands_and_deadlines_of_a_session(kraft, redis_server, weir_node):
 
 def test_connections_in_all_by_address_and_at_once(kraft, redis_server, weir_node):
     node = limited(kraft, redis_server, weir_node, connections_per_address=3, upgrades_per_second=2)
-    node.session.close()  # its own connection counts as well
+    elsewhere = "127.0.0.2"  # where no other connection of this test comes from
     held: list[RawWebSocket] = []
 
     def settled() -> bool:
-        with RawConnection(node.port) as probe:
+        with RawConnection(node.port, source=elsewhere) as probe:
             probe.send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             return probe.status() == 200
 
     def three_held() -> bool:
-        # A connection that ended is forgotten a moment later.
-        one = RawWebSocket(node.port)
+        one = RawWebSocket(node.port, source=elsewhere)
         if one.upgraded == 101:
             held.append(one)
         else:
@@ -64,7 +63,7 @@ def test_connections_in_all_by_address_and_at_once(kraft, redis_server, weir_nod
 
     try:
         wait_for(three_held, 10, "three connections")
-        with RawWebSocket(node.port) as refused:
+        with RawWebSocket(node.port, source=elsewhere) as refused:
             assert refused.upgraded == 429
     finally:
         for c in held:
@@ -73,7 +72,7 @@ def test_connections_in_all_by_address_and_at_once(kraft, redis_server, weir_nod
     # Two a second and four at once: of many that come together some are told to come later.
     statuses = []
     for _ in range(12):
-        with RawWebSocket(node.port) as one:
+        with RawWebSocket(node.port, source=elsewhere) as one:
             statuses.append(one.upgraded)
     assert 503 in statuses
     assert counted(node, 'weir_refused_total{reason="address"}') >= 1

@@ -8,8 +8,8 @@ import struct
 
 
 class RawConnection:
-    def __init__(self, port: int, seconds: float = 15):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    def __init__(self, port: int, seconds: float = 15, source: str = "127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0))
         self.buffer = b""
 
     def send(self, data: bytes) -> None:
@@ -56,8 +56,8 @@ class RawConnection:
 
 
 class RawWebSocket(RawConnection):
-    def __init__(self, port: int, origin: str | None = None, path: str = "/connection/websocket", host: str | None = None, seconds: float = 15):
-        super().__init__(port, seconds)
+    def __init__(self, port: int, origin: str | None = None, path: str = "/connection/websocket", host: str | None = None, seconds: float = 15, source: str = "127.0.0.1"):
+        super().__init__(port, seconds, source)
         key = base64.b64encode(os.urandom(16)).decode()
         head = [f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{port}'}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
         if origin is not None:
