@@ -205,10 +205,8 @@ void api::table(const auth::identity* who, const http::request& request, const h
         http::error_response(404, "no_such_thing", fmt::format("there is no table '{}'", path[3]), request.path));
   view_query query;
   const auto known = request.headers.find("if-none-match");
-  query.respond = [respond, at = request.path,
-                   known = known == request.headers.end() ? std::string{} : known->second](table::rest_reply reply) {
-    respond(from_rest(std::move(reply), at, known));
-  };
+  query.respond = [respond, at = request.path, known = known == request.headers.end() ? std::string{} : known->second](
+                      table::rest_reply reply) { respond(from_rest(std::move(reply), at, known)); };
   if (path.size() == 4) {
     for (const auto& [name, value] : request.query) {
       if (name == "limit") {
@@ -270,9 +268,9 @@ http::response api::stream(const http::request& request) const {
         return http::error_response(400, "bad_argument", "tags must be true or false", "tags");
       data["tags"] = value == "true";
     } else {
-      return http::error_response(
-          400, "bad_argument",
-          fmt::format("unknown parameter '{}': where, key, max_rate and tags are known", name), name);
+      return http::error_response(400, "bad_argument",
+                                  fmt::format("unknown parameter '{}': where, key, max_rate and tags are known", name),
+                                  name);
     }
   }
   if (!data.empty())
@@ -283,10 +281,10 @@ http::response api::stream(const http::request& request) const {
   };
   wanted.last_event_id = header("last-event-id");
   constexpr std::string_view bearer = "bearer ";
-  if (const auto said = header("authorization"); said.size() > bearer.size() &&
-                                                std::equal(bearer.begin(), bearer.end(), said.begin(), [](char a, char b) {
-                                                  return a == (b >= 'A' && b <= 'Z' ? b + 32 : b);
-                                                }))
+  if (const auto said = header("authorization");
+      said.size() > bearer.size() && std::equal(bearer.begin(), bearer.end(), said.begin(), [](char a, char b) {
+        return a == (b >= 'A' && b <= 'Z' ? b + 32 : b);
+      }))
     wanted.token = said.substr(bearer.size());
   http::response r;
   r.events = std::move(wanted);

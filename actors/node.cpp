@@ -63,7 +63,7 @@ struct node_state {
   backoff retry{200ms, 5s};
   int again_in = 0; // ticks until Redis is asked again
   std::vector<std::string> refusals;
-  std::string born;     // what the topology's hash was marked with when this node saw it last
+  std::string born;         // what the topology's hash was marked with when this node saw it last
   bool asking_mark = false; // asked for the mark
   std::vector<redis_writer_actor> writers;
   std::map<std::string, supervised_source> sources;
@@ -126,8 +126,9 @@ struct node_state {
     if (!m.stored || *m.stored == born)
       return; // without an answer the links say that Redis is away
     born = *m.stored;
-    log::error(label, "Redis lost this topology's state: storing definitions and identities again, reading all tables "
-                      "from Kafka again. Tables of jobs have rows again after their jobs' next run",
+    log::error(label,
+               "Redis lost this topology's state: storing definitions and identities again, reading all tables "
+               "from Kafka again. Tables of jobs have rows again after their jobs' next run",
                {{"topology", topo().name}});
     check();
     for (auto& [id, s] : sources)
@@ -437,8 +438,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   m.get(metrics::names::sessions).set(0);
   m.get(metrics::names::bytes_sent).add(0);
   m.get(metrics::names::rollbacks).add(0);
-  for (const auto* reason :
-       {"connections", "address", "upgrades", "handshake", "head", "body", "message", "commands"})
+  for (const auto* reason : {"connections", "address", "upgrades", "handshake", "head", "body", "message", "commands"})
     m.get(metrics::names::refused, reason).add(0);
   for (const auto* answer : {"applied", "already", "mismatch", "fenced", "error"})
     m.get(metrics::names::transactions, answer).add(0);

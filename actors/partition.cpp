@@ -218,11 +218,11 @@ struct partition_actor_state {
       const auto at = head.tables.find(t.ref.text());
       stored.push_back(at == head.tables.end() ? redis::no_position : at->second.next);
     }
-    const auto witness = lost ? redis::witness::owner
+    const auto witness = lost                                                       ? redis::witness::owner
                          : head.batch == batch_id{} && config.node->commit_to_kafka ? redis::witness::committed
                                                                                     : redis::witness::none;
-    const auto decided = redis::decide_start(stored, range, config.source.start, witness,
-                                             config.node->topo.kafka.embedded(), began);
+    const auto decided =
+        redis::decide_start(stored, range, config.source.start, witness, config.node->topo.kafka.embedded(), began);
     if (!decided.problem.empty())
       return block(fmt::format("{}[{}]: {}", config.source.topic, config.partition.value, decided.problem));
     for (const auto& warning : decided.warnings)

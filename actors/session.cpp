@@ -57,8 +57,7 @@ class session final : public http::web_socket_handler, http::session_output, htt
 public:
   session(std::shared_ptr<const session_config> config, http::web_socket& socket)
       : config_(std::move(config)), socket_(socket), id_(next_session++), companion_(*config_->system, socket.home()),
-        self_(companion_.as<session_actor>()),
-        sessions_(config_->node->metrics->get(metrics::names::sessions)),
+        self_(companion_.as<session_actor>()), sessions_(config_->node->metrics->get(metrics::names::sessions)),
         policy_(fmt::format("{}-{}", config_->node->incarnation, id_.value), WEIR_VERSION, config_->tables, *this,
                 *this, config_->limits, steady_ms()) {
     companion_.become(
@@ -91,9 +90,7 @@ public:
 private:
   // -- to the socket
 
-  void reply(std::string text) override {
-    socket_.reply(std::move(text));
-  }
+  void reply(std::string text) override { socket_.reply(std::move(text)); }
 
   bool push(const http::frame_ptr& f) override { return socket_.push(f); }
 

@@ -28,8 +28,8 @@ public:
   void remove(reactor& home, session* s);
   std::size_t size() const;
 
-  // Closes all, each on its own reactor, at moments chosen at random within `over`: clients come back in the same order,
-  // and a node that takes them in may refuse those that come all at once.
+  // Closes all, each on its own reactor, at moments chosen at random within `over`: clients come back in the same
+  // order, and a node that takes them in may refuse those that come all at once.
   void shut_down(std::chrono::milliseconds over);
 
 private:

@@ -118,8 +118,8 @@ int main(int argc, char** argv) {
       names.emplace_back(command->get_name());
     if (std::find(names.begin(), names.end(), word) == names.end()) {
       const auto near = nearest(word, names);
-      fmt::print(stderr, "weir: there is no command '{}'{}\nThere are {}; run with --help for more information.\n", word,
-                 near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
+      fmt::print(stderr, "weir: there is no command '{}'{}\nThere are {}; run with --help for more information.\n",
+                 word, near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
       return cli::exit_usage;
     }
   }

@@ -132,7 +132,8 @@ void raise_descriptor_limit(const http_limits& limits) {
   constexpr rlim_t others = 256; // Kafka's, Redis' and files
   ::getrlimit(RLIMIT_NOFILE, &files);
   if (files.rlim_cur != RLIM_INFINITY && files.rlim_cur < limits.connections + others)
-    log::warn("node", "fewer descriptors than http.limits.connections asks for: raise the limit (ulimit -n, LimitNOFILE)",
+    log::warn("node",
+              "fewer descriptors than http.limits.connections asks for: raise the limit (ulimit -n, LimitNOFILE)",
               {{"descriptors", files.rlim_cur}, {"connections", limits.connections}});
 }
 

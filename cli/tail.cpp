@@ -45,8 +45,9 @@ tl::expected<std::string, int> kind_of(const tail_options& options, const std::s
     const auto listed = json::parse(answer->body, nullptr, false);
     if (answer->status == 401 || answer->status == 403)
       return tl::unexpected(complain(
-          exit_unavailable, fmt::format("{}: status {}: {}", base, answer->status,
-                                        listed.is_object() && listed.contains("error") ? listed["error"].value("message", "") : "")));
+          exit_unavailable,
+          fmt::format("{}: status {}: {}", base, answer->status,
+                      listed.is_object() && listed.contains("error") ? listed["error"].value("message", "") : "")));
     if (answer->status != 200 || !listed.is_object() || !listed.contains("tables"))
       return tl::unexpected(complain(exit_data, fmt::format("{} is no weir node", base)));
     std::string known;

@@ -60,7 +60,7 @@ private:
   timer_wheel timers_;
   boost::asio::steady_timer wake_{context_};
   std::int64_t wake_ms_ = 0; // when wake_ expires; 0: not armed
-  std::mutex mutex_; // guards inbox_, awake_
+  std::mutex mutex_;         // guards inbox_, awake_
   std::vector<task> inbox_;
   bool wake_pending_ = false;
   bool closed_ = false;

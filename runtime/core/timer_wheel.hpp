@@ -1,8 +1,8 @@
 // Many timers for the price of one: a hashed wheel (Varghese and Lauck, 1987, scheme 6). Setting and cancelling cost a
 // few pointer writes, memory is the entry's own; what drives it (a reactor) needs a single timer of the system.
 //
-// Owned by one thread, which calls everything. A timer runs at the first advance() at or after its time, rounded up to a
-// step of the wheel, so up to one step late and never early.
+// Owned by one thread, which calls everything. A timer runs at the first advance() at or after its time, rounded up to
+// a step of the wheel, so up to one step late and never early.
 #pragma once
 
 #include <array>
@@ -73,8 +73,8 @@ private:
   list& list_of(const entry& e);
 
   std::array<list, slots> slots_{};
-  list running_;                // due, and not run yet
-  std::int64_t at_ = -1;        // the last step that was advanced to; -1: no time was told yet
+  list running_;         // due, and not run yet
+  std::int64_t at_ = -1; // the last step that was advanced to; -1: no time was told yet
   std::size_t size_ = 0;
   bool advancing_ = false;
 };

@@ -72,7 +72,7 @@ private:
   std::uint32_t next_id_ = 1, asked_ = 0; // asked_: the id of the subscribe under way
   std::uint32_t retry_ms_;
   unsigned status_ = 0;
-  bool resuming_ = false;   // asked from a position
+  bool resuming_ = false;     // asked from a position
   bool resubscribed_ = false; // told to subscribe again, and nothing arrived since
   bool started_ = false, ended_ = false;
 };

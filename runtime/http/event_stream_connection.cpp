@@ -153,8 +153,7 @@ private:
   }
 
   void all_written() override {
-    if (!sealed())
-      {
+    if (!sealed()) {
       if (client_.wants_room())
         make_dirty();
       return;

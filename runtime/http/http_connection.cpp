@@ -46,8 +46,8 @@ public:
   http_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, peer_info peer, std::uint64_t address,
                   refusal refused)
       : shard_(std::move(home)), stream_(std::move(stream)),
-        counted_(slot(shard_->common, refused != refusal::none, address)),
-        peer_(std::move(peer)), listed_(shard_, this), deadline_(shard_->home.context()),
+        counted_(slot(shard_->common, refused != refusal::none, address)), peer_(std::move(peer)),
+        listed_(shard_, this), deadline_(shard_->home.context()),
         buffer_(shard_->common->limits.header_bytes + buffer_beyond_head), refused_(refused) {}
 
   void start() {
@@ -409,8 +409,9 @@ private:
     phase_ = phase::done;
     deadline_.cancel();
     const auto& head = parser_->get();
-    accept_event_stream<Stream>(shard_, std::move(stream_), std::move(request), std::string(view_of(head[field::origin])),
-                                std::string(view_of(head.target())), std::move(*counted_), peer_);
+    accept_event_stream<Stream>(shard_, std::move(stream_), std::move(request),
+                                std::string(view_of(head[field::origin])), std::string(view_of(head.target())),
+                                std::move(*counted_), peer_);
   }
 
   // Lets the answer reach a client that is still sending: closing at once would reset the connection, and the answer
@@ -472,10 +473,12 @@ void start_connection(std::shared_ptr<shard> home, tcp_socket socket, peer_info 
                       refusal refused) {
   if (auto* tls = home->common->tls.get()) {
     auto stream = std::make_unique<tls_stream>(std::move(socket), *tls);
-    std::make_shared<http_connection<tls_stream>>(std::move(home), std::move(stream), std::move(peer), address, refused)->start();
+    std::make_shared<http_connection<tls_stream>>(std::move(home), std::move(stream), std::move(peer), address, refused)
+        ->start();
   } else {
     auto stream = std::make_unique<tcp_socket>(std::move(socket));
-    std::make_shared<http_connection<tcp_socket>>(std::move(home), std::move(stream), std::move(peer), address, refused)->start();
+    std::make_shared<http_connection<tcp_socket>>(std::move(home), std::move(stream), std::move(peer), address, refused)
+        ->start();
   }
 }
 

@@ -82,18 +82,18 @@ private:
       record_.append(static_cast<const char*>(parts[i].iov_base),
                      std::min(parts[i].iov_len, record_bytes - record_.size()));
     begin_busy();
-    transport().async_write_some(
-        boost::asio::buffer(record_), [this, alive = shared_from_this()](error_code failed, std::size_t sent) {
-          if (dead())
-            return;
-          if (failed) {
-            broken();
-            return;
-          }
-          progressed(sent);
-          if (!dead())
-            write_tls();
-        });
+    transport().async_write_some(boost::asio::buffer(record_),
+                                 [this, alive = shared_from_this()](error_code failed, std::size_t sent) {
+                                   if (dead())
+                                     return;
+                                   if (failed) {
+                                     broken();
+                                     return;
+                                   }
+                                   progressed(sent);
+                                   if (!dead())
+                                     write_tls();
+                                 });
   }
 
   static constexpr std::size_t record_bytes = 16 << 10; // a TLS record's most

@@ -184,12 +184,13 @@ private:
   const session_limits limits_;
   std::vector<subscription> subscriptions_;
   admission admission_;
-  // At most limits_.waiting_answers; not empty only while the first is not known. A list costs nothing while it is empty.
+  // At most limits_.waiting_answers; not empty only while the first is not known. A list costs nothing while it is
+  // empty.
   std::list<waiting_answer> answers_;
   std::uint32_t next_generation_ = 1;
   std::uint32_t asked_ = 0; // generation of the subscription whose catch-up is under way; 0: none
   std::int64_t asked_ms_ = 0;
-  std::size_t turn_ = 0; // where the search for the next lagging subscription starts
+  std::size_t turn_ = 0;         // where the search for the next lagging subscription starts
   token_bucket rate_, patience_; // of commands: beyond the first they are refused, beyond the second the session ends
   bool connected_ = false, closed_ = false;
   bool refused_ = false; // connect was answered with an error: the client may try again with another token

@@ -153,7 +153,8 @@ struct shard : std::enable_shared_from_this<shard> {
   }
 
   void forget_dirty(const flushed_connection* c) {
-    std::replace(dirty.begin(), dirty.end(), const_cast<flushed_connection*>(c), static_cast<flushed_connection*>(nullptr));
+    std::replace(dirty.begin(), dirty.end(), const_cast<flushed_connection*>(c),
+                 static_cast<flushed_connection*>(nullptr));
     std::replace(flushing.begin(), flushing.end(), const_cast<flushed_connection*>(c),
                  static_cast<flushed_connection*>(nullptr));
   }

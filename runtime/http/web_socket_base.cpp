@@ -136,9 +136,7 @@ void web_socket_base::shorten_closing() {
     arm_deadline(lingering_ms);
 }
 
-void web_socket_base::arm_deadline(std::uint32_t ms) {
-  shard_->home.timers().set(deadline_, steady_ms(), ms);
-}
+void web_socket_base::arm_deadline(std::uint32_t ms) { shard_->home.timers().set(deadline_, steady_ms(), ms); }
 
 void web_socket_base::opened() {
   deadline_.cancel();

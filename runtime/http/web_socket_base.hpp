@@ -106,8 +106,8 @@ private:
   bool joins_ = false;
   bool deflates_ = false;
   bool sealed_ = false;
-  bool dead_ = false;  // the socket is closed
-  bool ended_ = false; // the session was told
+  bool dead_ = false;    // the socket is closed
+  bool ended_ = false;   // the session was told
   bool busy_ = false;    // a write waits for the socket
   bool reading_ = false; // a read is pending
   // Itself while reading waits for replies to be written, as no pending read keeps it alive then.

@@ -138,7 +138,8 @@ frame_ptr make_text_frame(std::string_view payload) {
   f->bytes += payload;
   f->forms = std::make_shared<frame_forms>();
   if (payload.find('\n') != std::string_view::npos)
-    f->apart = std::make_shared<const frame>(frame{message_for_each_line(payload), 0, nullptr, std::make_shared<frame_forms>()});
+    f->apart = std::make_shared<const frame>(
+        frame{message_for_each_line(payload), 0, nullptr, std::make_shared<frame_forms>()});
   return f;
 }
 

@@ -60,8 +60,7 @@ inline constexpr counter_name<1> transactions{
     "weir_transactions_total", "Transactions on partition state by their answer.", {"result"}};
 inline constexpr histogram_name<0> apply_seconds{
     "weir_apply_seconds", "From sending a transaction to its acknowledgement.", buckets::seconds, {}};
-inline constexpr gauge_name<1> kafka_up{
-    "weir_kafka_up", "1 while the brokers of the source answer.", {"source"}};
+inline constexpr gauge_name<1> kafka_up{"weir_kafka_up", "1 while the brokers of the source answer.", {"source"}};
 inline constexpr gauge_name<1> redis_up{"weir_redis_link_up", "1 while the link is ready.", {"link"}};
 inline constexpr counter_name<1> redis_reconnects{
     "weir_redis_reconnects_total", "Connections made after the first.", {"link"}};

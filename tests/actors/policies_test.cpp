@@ -194,7 +194,7 @@ TEST(start_position, an_owner_that_lost_its_state_begins_where_it_began_or_at_th
     return decide_start({no_position}, range(3, 9), start_at::latest, witness::owner, false, began);
   };
   EXPECT_EQ(at({offset{5}}).positions, std::vector<offset>{offset{5}});
-  EXPECT_EQ(at({offset{2}}).positions, std::vector<offset>{offset{3}}); // deleted meanwhile
+  EXPECT_EQ(at({offset{2}}).positions, std::vector<offset>{offset{3}});   // deleted meanwhile
   EXPECT_EQ(at({no_position}).positions, std::vector<offset>{offset{3}}); // found begun: nobody knows where
   EXPECT_EQ(at({}).positions, std::vector<offset>{offset{3}});
   EXPECT_EQ(at({}).warnings.size(), 1u);

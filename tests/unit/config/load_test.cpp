@@ -61,8 +61,8 @@ std::vector<std::string> pointers(const topology& t) {
 
 TEST(load, limits_of_http_are_taken_and_the_others_keep_their_defaults) {
   const auto r = load(minimal, {},
-                      {"http.limits.connections=5", "http.limits.session_bytes_per_second=16KiB", "http.limits.stall=3s",
-                       "http.compression=true"});
+                      {"http.limits.connections=5", "http.limits.session_bytes_per_second=16KiB",
+                       "http.limits.stall=3s", "http.compression=true"});
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_EQ(r.value.http.limits.connections, 5u);
   EXPECT_EQ(r.value.http.limits.session_bytes_per_second, 16u << 10);

@@ -8,7 +8,8 @@ namespace {
 using weir::is_utf8;
 
 TEST(utf8, is_what_rfc_3629_says) {
-  for (const auto* good : {"", "a", "longer than eight bytes", "\u00e4", "a\u20acb", "\U0001F600", "\xED\x9F\xBF", "\xEE\x80\x80", "\xF4\x8F\xBF\xBF"})
+  for (const auto* good : {"", "a", "longer than eight bytes", "\u00e4", "a\u20acb", "\U0001F600", "\xED\x9F\xBF",
+                           "\xEE\x80\x80", "\xF4\x8F\xBF\xBF"})
     EXPECT_TRUE(is_utf8(good)) << good;
   for (const auto* bad : {"\xFF", "\x80", "\xC3", "a\xE2\x82", "\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF",
                           "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80", "\xC3\x28"})

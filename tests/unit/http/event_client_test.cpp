@@ -64,17 +64,19 @@ TEST(event_client, pages_of_state_come_as_snapshots_and_the_last_one_says_so) {
   c.on_reply(R"({"id":2,"subscribe":{"type":1,"phase":2,"epoch":"e1","offset":70,"cursor":"c/1",)"
              R"("state":[{"key":"a","data":{"n":1.50},"offset":60},{"key":"b\"","data":{"t":"x]}\\"},"offset":61}]}})");
   EXPECT_TRUE(c.started());
-  EXPECT_EQ(c.take_events(), "retry: 1500\n\n"
-                             "event: snapshot\ndata: {\"rows\":{\"a\":{\"n\":1.50},\"b\\\"\":{\"t\":\"x]}\\\\\"}}}\n\n");
+  EXPECT_EQ(c.take_events(),
+            "retry: 1500\n\n"
+            "event: snapshot\ndata: {\"rows\":{\"a\":{\"n\":1.50},\"b\\\"\":{\"t\":\"x]}\\\\\"}}}\n\n");
   EXPECT_TRUE(said(c, false).empty()); // not before the first page is on its way
   EXPECT_TRUE(c.wants_room());
   const auto next = said(c);
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(next[0], json::parse(R"({"id":3,"subscribe":{"channel":"machines","type":1,"phase":2,"cursor":"c/1",
       "epoch":"e1","offset":70}})"));
-  c.on_reply(R"({"id":3,"subscribe":{"type":1,"epoch":"e1","offset":80,"recoverable":true,"positioned":true,)"
-             R"("state":[{"key":"c","data":{},"offset":62}],)"
-             R"("publications":[{"key":"a","removed":true,"data":{},"offset":75},{"key":"b","data":{"n":2},"offset":80}]}})");
+  c.on_reply(
+      R"({"id":3,"subscribe":{"type":1,"epoch":"e1","offset":80,"recoverable":true,"positioned":true,)"
+      R"("state":[{"key":"c","data":{},"offset":62}],)"
+      R"("publications":[{"key":"a","removed":true,"data":{},"offset":75},{"key":"b","data":{"n":2},"offset":80}]}})");
   EXPECT_EQ(c.take_events(), "event: snapshot\ndata: {\"rows\":{\"c\":{}},\"done\":true}\n\n"
                              "event: change\ndata: {\"key\":\"a\",\"removed\":true}\nid: e1:75\n\n"
                              "event: change\ndata: {\"key\":\"b\",\"data\":{\"n\":2}}\nid: e1:80\n\n"
@@ -104,8 +106,9 @@ TEST(event_client, entries_of_a_log_have_their_place_in_kafka) {
   EXPECT_EQ(said(c)[1]["subscribe"], json::parse(R"({"channel":"history"})"));
   c.on_reply(R"({"id":2,"subscribe":{"epoch":"e","offset":7,"recoverable":true,"positioned":true}})");
   EXPECT_EQ(c.take_events(), "retry: 1000\n\nid: e:7\n\n");
-  EXPECT_EQ(c.events_of(R"({"push":{"channel":"history","pub":{"data":{"a":1},"tags":{"p":"3","o":"18"},"offset":8}}})"),
-            "event: entry\ndata: {\"data\":{\"a\":1},\"tags\":{\"p\":\"3\",\"o\":\"18\"}}\nid: e:8\n\n");
+  EXPECT_EQ(
+      c.events_of(R"({"push":{"channel":"history","pub":{"data":{"a":1},"tags":{"p":"3","o":"18"},"offset":8}}})"),
+      "event: entry\ndata: {\"data\":{\"a\":1},\"tags\":{\"p\":\"3\",\"o\":\"18\"}}\nid: e:8\n\n");
 }
 
 TEST(event_client, a_last_event_id_resumes_without_a_snapshot) {

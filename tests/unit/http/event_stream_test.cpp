@@ -40,9 +40,9 @@ private:
 };
 
 frame_ptr change(int n, std::size_t padding = 0) {
-  return make_text_frame("{\"push\":{\"channel\":\"machines\",\"pub\":{\"key\":\"a\",\"data\":{\"n\":" +
-                         std::to_string(n) + ",\"p\":\"" + std::string(padding, 'x') +
-                         "\"},\"offset\":" + std::to_string(100 + n) + "}}}");
+  return make_text_frame(
+      "{\"push\":{\"channel\":\"machines\",\"pub\":{\"key\":\"a\",\"data\":{\"n\":" + std::to_string(n) + ",\"p\":\"" +
+      std::string(padding, 'x') + "\"},\"offset\":" + std::to_string(100 + n) + "}}}");
 }
 
 // Reads until the text came, and returns everything up to its end.
@@ -116,7 +116,8 @@ TEST(event_stream, the_last_id_goes_to_the_session_and_moves_with_what_was_sent)
   });
   until(c, "id: e1:107\n\n");
   s.on_reactor([&] {
-    session->socket.reply(R"({"push":{"channel":"machines","unsubscribe":{"code":2500,"reason":"insufficient state"}}})");
+    session->socket.reply(
+        R"({"push":{"channel":"machines","unsubscribe":{"code":2500,"reason":"insufficient state"}}})");
   });
   EXPECT_TRUE(eventually([&] {
     bool again = false;

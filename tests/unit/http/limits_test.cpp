@@ -15,7 +15,9 @@ namespace {
 struct limited {
   explicit limited(server_limits limits, std::function<std::unique_ptr<web_socket_handler>(web_socket&)> session = echo,
                    int reactors = 1)
-      : s({describe, std::move(session), {},
+      : s({describe,
+           std::move(session),
+           {},
            [this](std::string_view reason) {
              std::lock_guard lock(mutex);
              ++reasons[std::string(reason)];
