@@ -108,6 +108,30 @@ def test_a_subscription_needs_its_permission(guarded, sdk):
     assert node.metric("weir_auth_failures_total", reason="denied") == 4
 
 
+def test_the_package_for_applications_shows_what_a_token_permits(kraft, guarded, sdk, tmp_path, seed):
+    """Its getToken is asked; what is not permitted fails with 103, a bad token with 3500, and a table that a new token does not permit any more fails then."""
+    topic, node = guarded()
+    records = list(load.fleet(seed, 500, 30, garbage=0))
+    Sender(kraft, topic, records, 5_000).finish()
+    everything = Expected(records).machines
+    site = sorted(row["site"] for row in everything.values())[0]
+
+    def client(name: str, table: str, given: str):
+        (tmp_path / name).write_text(given, encoding="utf-8")
+        return sdk(node.url, table, "map", "--token-file", str(tmp_path / name), program="weir-client.mjs")
+
+    some = client("some", "machines", token({"table": "machines", "where": {"/site": site}}))
+    losing = client("losing", "machines", token("machines", seconds=6))
+    assert client("other", "sites", token("machines")).wait_event("failed")["code"] == 103
+    assert client("forged", "machines", token("machines", secret="another-secret-of-at-least-32-bytes")).wait_event("failed")["code"] == 3500
+    for one in (some, losing):
+        one.wait_subscribed()
+    (tmp_path / "losing").write_text(token("sites"), encoding="utf-8")
+    wait_for(lambda: losing.dump().get("error"), 30, "the table to be lost")
+    assert losing.dump()["error"]["code"] == 2000
+    assert some.rows() == {key: row for key, row in everything.items() if row["site"] == site}
+
+
 def test_a_refreshed_token_takes_away_what_it_does_not_permit(guarded):
     _, node = guarded()
     with RawWebSocket(node.port) as connection:
