@@ -23,10 +23,22 @@ http::response as_json(unsigned status, const json& value) {
   return {status, "application/json", value.dump(-1, ' ', false, json::error_handler_t::replace), {}};
 }
 
-http::response from_rest(table::rest_reply reply, std::string_view at) {
-  if (reply.status == 200)
-    return {200, "application/json", std::move(reply.body), {}};
-  return http::error_response(reply.status, reply.code, reply.message, at);
+// known: If-None-Match of the request.
+http::response from_rest(table::rest_reply reply, std::string_view at, std::string_view known) {
+  if (reply.status != 200)
+    return http::error_response(reply.status, reply.code, reply.message, at);
+  http::response r{200, "application/json", std::move(reply.body), {}};
+  if (reply.tag.empty())
+    return r;
+  const auto tag = '"' + reply.tag + '"'; // no quotes within, so that finding it is enough, weak or in a list
+  r.headers.emplace_back("ETag", tag);
+  r.headers.emplace_back("Cache-Control", "private, no-cache"); // kept, and asked about each time
+  r.headers.emplace_back("Vary", "Authorization");              // a token may choose the rows
+  if (known == "*" || known.find(tag) != known.npos) {
+    r.status = 304;
+    r.body.clear();
+  }
+  return r;
 }
 
 std::uint64_t resident_bytes() {
@@ -192,7 +204,11 @@ void api::table(const auth::identity* who, const http::request& request, const h
     return respond(
         http::error_response(404, "no_such_thing", fmt::format("there is no table '{}'", path[3]), request.path));
   view_query query;
-  query.respond = [respond, at = request.path](table::rest_reply reply) { respond(from_rest(std::move(reply), at)); };
+  const auto known = request.headers.find("if-none-match");
+  query.respond = [respond, at = request.path,
+                   known = known == request.headers.end() ? std::string{} : known->second](table::rest_reply reply) {
+    respond(from_rest(std::move(reply), at, known));
+  };
   if (path.size() == 4) {
     for (const auto& [name, value] : request.query) {
       if (name == "limit") {
@@ -223,15 +239,53 @@ void api::table(const auth::identity* who, const http::request& request, const h
     query.rows.one_key = true;
     query.rows.key = path[5];
   } else if (path.size() == 5 && path[4] == "stream") {
-    return respond(http::error_response(501, "not_available",
-                                        "Server-Sent Events are not available yet in this version; use the WebSocket",
-                                        request.path));
+    return respond(stream(request));
   } else {
     return respond(http::error_response(404, "no_such_thing", "there is nothing at this path", request.path));
   }
   if (auto refusal = door_.narrow(who, request, path[3], query.rows))
     return respond(std::move(*refusal));
   caf::anon_send(publisher->second, query);
+}
+
+http::response api::stream(const http::request& request) const {
+  const auto& table = request.segments[3];
+  http::event_request wanted;
+  wanted.channel = table;
+  wanted.log = node_->topo.tables.at(table).kind == table_kind::log;
+  json data = json::object();
+  for (const auto& [name, value] : request.query) {
+    if (name == "where") {
+      // Parsed here, so that what goes on into a command is one value and nothing else.
+      auto where = json::parse(value, nullptr, false);
+      if (!where.is_object())
+        return http::error_response(400, "bad_argument", "where must be a JSON object, percent-encoded", "where");
+      data["where"] = std::move(where);
+    } else if (name == "key") {
+      wanted.channel = table + "/" + value;
+    } else if (name == "max_rate") {
+      data["max_rate"] = value;
+    } else if (name == "tags") {
+      if (value != "true" && value != "false")
+        return http::error_response(400, "bad_argument", "tags must be true or false", "tags");
+      data["tags"] = value == "true";
+    } else {
+      return http::error_response(
+          400, "bad_argument",
+          fmt::format("unknown parameter '{}': where, key, max_rate and tags are known", name), name);
+    }
+  }
+  if (!data.empty())
+    wanted.data = data.dump(-1, ' ', false, json::error_handler_t::replace);
+  const auto header = [&](const char* name) {
+    const auto at = request.headers.find(name);
+    return at == request.headers.end() ? std::string{} : at->second;
+  };
+  wanted.last_event_id = header("last-event-id");
+  wanted.token = bearer_token(request); // whose permission the session looks at, as it does with a WebSocket's
+  http::response r;
+  r.events = std::move(wanted);
+  return r;
 }
 
 std::string api::job_json(const std::string& name) const {
@@ -320,7 +374,9 @@ std::string api::nodes_json() {
   for (const auto& [what, why] : waits)
     waiting.push_back(what + ": " + why);
   json sources = json::array();
+  bool brokers = true;
   for (const auto& [name, s] : node_->board->sources()) {
+    brokers = brokers && s.connected;
     json partitions = json::array();
     std::int64_t lag = 0;
     for (const auto& [number, p] : s.partitions) {
@@ -336,6 +392,7 @@ std::string api::nodes_json() {
                        {"topic", s.topic},
                        {"state", s.state},
                        {"message", s.message},
+                       {"connected", s.connected},
                        {"records", s.records},
                        {"records_per_s", s.records_per_s},
                        {"dead_letters", s.dead_letters},
@@ -359,7 +416,7 @@ std::string api::nodes_json() {
       {"sessions", sessions_->size()},
       {"sources", sources},
       {"redis", {{"connected", connected}, {"links", links.size()}, {"embedded", node_->topo.redis.embedded()}}},
-      {"kafka", {{"embedded", node_->topo.kafka.embedded()}}},
+      {"kafka", {{"connected", brokers}, {"embedded", node_->topo.kafka.embedded()}}},
       {"tables", tables}};
   return json{{"nodes", json::array({node})}}.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -28,6 +28,7 @@ public:
 private:
   void tables(const auth::identity* who, const http::responder& respond);
   void table(const auth::identity* who, const http::request& request, const http::responder& respond);
+  http::response stream(const http::request& request) const; // Server-Sent Events
   void jobs(const http::request& request, const http::responder& respond);
   std::string nodes_json();
   std::string job_json(const std::string& name) const;

@@ -52,6 +52,10 @@ struct node_context {
     while (known < v.value && !highest_version.compare_exchange_weak(known, v.value, std::memory_order_relaxed)) {
     }
   }
+  // Short names of channels (docs/client-protocol.md): one session may have several tables, so no two lanes of a node
+  // share one. From 1.
+  mutable std::atomic<std::uint32_t> short_ids{0};
+
   version hint() const { return version{highest_version.load(std::memory_order_relaxed)}; }
 };
 

@@ -89,8 +89,12 @@ using source_actor = caf::typed_actor<
     caf::reacts_to<start_resolved>,
     // INTERNAL: what the brokers say of the topic.
     caf::reacts_to<topic_described>,
+    // INTERNAL: whether the brokers answer after trouble.
+    caf::reacts_to<brokers_answered>,
     // INTERNAL: what Redis says this source is.
     caf::reacts_to<identity_stored>,
+    // Redis may have lost everything.
+    caf::reacts_to<state_lost>,
     // INTERNAL: heartbeats, rates, advisory commits.
     caf::reacts_to<caf::tick_atom>,
     // Drain: retire all partitions, leave the group, end.

@@ -38,9 +38,17 @@ struct topic_described {
   result<kafka::topic_facts> facts;
 };
 
+// Whether the brokers answer, asked after trouble.
+struct brokers_answered {
+  result<kafka::topic_facts> facts;
+};
+
 struct identity_stored {
   result<std::string> stored; // what Redis holds for this source now
 };
+
+// Redis lost the topology's own hash, so perhaps all else: store the identity again, look whether partitions are there.
+struct state_lost {};
 
 // -- source <-> partition
 
@@ -155,7 +163,9 @@ WEIR_LOCAL_MESSAGE(partitions_assigned)
 WEIR_LOCAL_MESSAGE(partitions_revoked)
 WEIR_LOCAL_MESSAGE(kafka_trouble)
 WEIR_LOCAL_MESSAGE(topic_described)
+WEIR_LOCAL_MESSAGE(brokers_answered)
 WEIR_LOCAL_MESSAGE(identity_stored)
+WEIR_LOCAL_MESSAGE(state_lost)
 WEIR_LOCAL_MESSAGE(start_resolved)
 WEIR_LOCAL_MESSAGE(queue_assigned)
 WEIR_LOCAL_MESSAGE(records_ready)

@@ -26,6 +26,7 @@ using namespace std::chrono_literals;
 
 constexpr auto tick = 100ms;
 constexpr int exit_config = 78;   // EX_CONFIG
+constexpr int look_every = 20;    // ticks: whether Redis still has the topology's own hash
 constexpr int exit_software = 70; // EX_SOFTWARE
 constexpr int most_source_restarts = 10;
 constexpr std::string_view label = "node";
@@ -62,6 +63,8 @@ struct node_state {
   backoff retry{200ms, 5s};
   int again_in = 0; // ticks until Redis is asked again
   std::vector<std::string> refusals;
+  std::string born;     // what the topology's hash was marked with when this node saw it last
+  bool asking_mark = false; // asked for the mark
   std::vector<redis_writer_actor> writers;
   std::map<std::string, supervised_source> sources;
   std::vector<job_writer_actor> job_writers;
@@ -79,7 +82,8 @@ struct node_state {
   // -- checking what Redis holds
 
   void check() {
-    config.node->board->waiting("node", "checks the state in Redis");
+    if (at == stage::checking)
+      config.node->board->waiting("node", "checks the state in Redis");
     node_actor me = self;
     if (!examined) {
       config.node->store->examine([me](auto warnings) { caf::anon_send(me, redis_examined{std::move(warnings)}); });
@@ -87,6 +91,8 @@ struct node_state {
     }
     asked.clear();
     refusals.clear();
+    if (at == stage::checking)
+      ask("born", new_mark());
     ask("layout", std::string(redis::layout_version));
     for (const auto& [id, t] : topo().tables)
       ask("table:" + id, redis::definition_json(t, 1));
@@ -100,7 +106,43 @@ struct node_state {
     });
   }
 
+  // Never given twice, so that a mark that was lost and set again is not taken for the old one.
+  std::string new_mark() const { return fmt::format("{}.{}", config.node->incarnation, ticks); }
+
+  // Redis may lose everything without any connection noticing (FLUSHALL). The mark is set once and never changed: where
+  // it is another one, the hash is not the one that this node started on.
+  void look() {
+    if (asking_mark)
+      return;
+    asking_mark = true;
+    node_actor me = self;
+    config.node->store->meta_once(topo().name, "born", new_mark(), [me](result<std::string> stored) {
+      caf::anon_send(me, meta_answered{"born", std::move(stored)});
+    });
+  }
+
+  void on_look(const meta_answered& m) {
+    asking_mark = false;
+    if (!m.stored || *m.stored == born)
+      return; // without an answer the links say that Redis is away
+    born = *m.stored;
+    log::error(label, "Redis lost this topology's state: storing definitions and identities again, reading all tables "
+                      "from Kafka again. Tables of jobs have rows again after their jobs' next run",
+               {{"topology", topo().name}});
+    check();
+    for (auto& [id, s] : sources)
+      if (s.actor)
+        caf::anon_send(s.actor, state_lost{});
+    for (const auto& w : job_writers)
+      caf::anon_send(w, link_restored{});
+  }
+
   void again(const error& why) {
+    if (at == stage::running) { // stored again after a loss: the node goes on meanwhile
+      log::warn(label, "cannot store the definitions again, trying again", {{"reason", why.message}});
+      again_in = static_cast<int>(retry.next() / tick) + 1;
+      return;
+    }
     config.node->board->waiting("node", "Redis: " + why.message);
     if (again_in == 0)
       log::warn(label, "Redis is not ready, trying again", {{"reason", why.message}});
@@ -124,13 +166,17 @@ struct node_state {
   }
 
   void on_meta(const meta_answered& m) {
-    if (at != stage::checking || asked.erase(m.field) == 0)
+    if (at == stage::running && m.field == "born")
+      return on_look(m);
+    if ((at != stage::checking && at != stage::running) || asked.erase(m.field) == 0)
       return;
     if (!m.stored) {
       asked.clear();
       return again(m.stored.error());
     }
-    if (m.field == "layout") {
+    if (m.field == "born") {
+      born = *m.stored;
+    } else if (m.field == "layout") {
       if (*m.stored != redis::layout_version)
         refusals.push_back(fmt::format("Redis holds the state of topology '{}' in layout {}, this program reads and "
                                        "writes layout {}. Use the program "
@@ -141,7 +187,7 @@ struct node_state {
       const auto judged = redis::judge_definition(*m.stored, topo().tables.at(id));
       if (!judged.same)
         refusals.push_back(judged.difference);
-      else
+      else if (at == stage::checking)
         tables.at(id).generation = judged.generation;
     }
     if (!asked.empty())
@@ -152,6 +198,8 @@ struct node_state {
         all += (all.empty() ? "" : "\n") + r;
       return config.node->give_up(exit_config, all);
     }
+    if (at == stage::running)
+      return retry.reset();
     start_work();
   }
 
@@ -228,6 +276,12 @@ struct node_state {
 
   // -- draining
 
+  // As long as another node would take to let them in, within what is left of the drain's time.
+  std::chrono::milliseconds time_to_close(std::size_t count) const {
+    const auto ms = 1'000 * count / std::max<std::uint32_t>(topo().http.limits.upgrades_per_second, 1);
+    return std::min<std::chrono::milliseconds>(std::chrono::milliseconds(ms), tick * drain_ticks / 2);
+  }
+
   void on_stop() {
     if (at > stage::running)
       return;
@@ -271,7 +325,7 @@ struct node_state {
         at = stage::sessions;
         for (const auto& w : writers)
           caf::anon_send_exit(w, caf::exit_reason::user_shutdown);
-        sessions->shut_down();
+        sessions->shut_down(time_to_close(sessions->size()));
         break;
       case stage::sessions:
         if (sessions->size() > 0)
@@ -316,12 +370,12 @@ struct node_state {
 
   void on_tick() {
     self->delayed_send(self, tick, caf::tick_atom::value);
-    if (++ticks % 10 == 0) {
-      sessions->tick();
+    if (++ticks % 10 == 0)
       look_at_keys();
-    }
-    if (at == stage::checking && again_in > 0 && --again_in == 0)
+    if ((at == stage::checking || at == stage::running) && again_in > 0 && --again_in == 0)
       check();
+    if (at == stage::running && ticks % look_every == 0)
+      look();
     if (at == stage::running)
       for (auto& [id, s] : sources)
         if (s.again_in > 0 && --s.again_in == 0)
@@ -383,6 +437,9 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   m.get(metrics::names::sessions).set(0);
   m.get(metrics::names::bytes_sent).add(0);
   m.get(metrics::names::rollbacks).add(0);
+  for (const auto* reason :
+       {"connections", "address", "upgrades", "handshake", "head", "body", "message", "commands"})
+    m.get(metrics::names::refused, reason).add(0);
   for (const auto* answer : {"applied", "already", "mismatch", "fenced", "error"})
     m.get(metrics::names::transactions, answer).add(0);
   for (const auto& [id, job] : topo.jobs)
@@ -400,6 +457,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
     for_sessions->hubs[r] = std::make_unique<fan_out_hub>(config.node, system, *r);
   for (const auto& [id, t] : topo.tables)
     for_sessions->deliveries[id] = delivery_metrics_of(*config.node, id);
+  for_sessions->limits = http::session_limits_of(topo.http);
   for_sessions->gate = *gate;
   http::server_handlers handlers;
   handlers.request = [http](http::request r, http::responder respond) {
@@ -411,7 +469,13 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   handlers.answered = [metrics = config.node->metrics](unsigned status) {
     metrics->get(metrics::names::http_requests, std::to_string(status)).add();
   };
-  auto server = http::listen(topo.http, config.limits, config.reactors, std::move(handlers));
+  handlers.refused = [metrics = config.node->metrics](std::string_view reason) {
+    metrics->get(metrics::names::refused, reason).add();
+  };
+  handlers.sent = [bytes = m.get(metrics::names::bytes_sent)](std::uint64_t n) mutable {
+    bytes.add(static_cast<double>(n));
+  };
+  auto server = http::listen(topo.http, http::limits_of(topo.http), config.reactors, std::move(handlers));
   if (!server)
     return tl::unexpected(server.error());
   std::shared_ptr<http::server> shared = std::move(*server);

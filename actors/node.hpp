@@ -30,7 +30,6 @@ struct node_config {
   std::shared_ptr<node_context> node;
   std::vector<reactor*> reactors;
   std::span<const http::asset> assets;
-  http::server_limits limits;
   std::chrono::milliseconds drain_deadline{10'000};
   std::function<void(int exit_code)>
       on_end; // called once, from an actor's thread: nothing is running any more but HTTP

@@ -72,6 +72,8 @@ struct partition_actor_state {
   std::unique_ptr<table::partition_fold> fold;
   std::vector<table::fold_table> tables;
   std::vector<offset> positions; // acknowledged, by table
+  std::vector<offset> began;     // by table: where this actor let it begin; no_position where it found it begun
+  bool lost = false;             // Redis lost what it had acknowledged; until the start is stored again
   std::vector<upkeep> care;
   std::deque<std::pair<std::size_t, redis::transaction>> upkeep_waiting; // by table, at most one each
   redis::partition_state head;
@@ -158,6 +160,8 @@ struct partition_actor_state {
     config.node->saw(head.last);
     const auto verdict = chain->claimed(head);
     flying.clear();
+    // A claim that failed later on has made the head: what counts is that no transaction was ever applied.
+    lost = lost || (verdict.rolled_back && head.batch == batch_id{});
     if (verdict.rolled_back || head.server_changed) {
       config.node->metrics->get(metrics::names::rollbacks).add();
       log::warn(label, "Redis may have lost acknowledged writes: reading them again, clients start a new epoch",
@@ -214,15 +218,20 @@ struct partition_actor_state {
       const auto at = head.tables.find(t.ref.text());
       stored.push_back(at == head.tables.end() ? redis::no_position : at->second.next);
     }
-    const auto decided =
-        redis::decide_start(stored, range, config.source.start, head.fresh && config.node->commit_to_kafka,
-                            config.node->topo.kafka.embedded());
+    const auto witness = lost ? redis::witness::owner
+                         : head.batch == batch_id{} && config.node->commit_to_kafka ? redis::witness::committed
+                                                                                    : redis::witness::none;
+    const auto decided = redis::decide_start(stored, range, config.source.start, witness,
+                                             config.node->topo.kafka.embedded(), began);
     if (!decided.problem.empty())
       return block(fmt::format("{}[{}]: {}", config.source.topic, config.partition.value, decided.problem));
     for (const auto& warning : decided.warnings)
       log::warn(label, warning);
     positions = decided.positions;
+    began.resize(tables.size(), redis::no_position);
     for (std::size_t i = 0; i < tables.size(); ++i) {
+      if (stored[i] == redis::no_position)
+        began[i] = positions[i];
       const auto at = head.tables.find(tables[i].ref.text());
       care[i].log.starts_with(at == head.tables.end() ? 0 : at->second.records);
       care[i].asked = false;
@@ -303,6 +312,8 @@ struct partition_actor_state {
         self->quit();
       return;
     }
+    if (done.first)
+      lost = false;
     if (done.first)
       caf::anon_send(config.owner, start_resolved{config.partition, config.life, fold->lowest_position()});
     else {

@@ -93,6 +93,7 @@ struct publisher_state {
       return;
     table::channel_options options;
     options.make_frame = http::make_text_frame;
+    options.new_short_id = [node = config.node] { return ++node->short_ids; };
     options.ring.entries = static_cast<std::size_t>(std::min<std::uint64_t>(config.table.keep_count, 100'000));
     if (config.table.keep_age)
       options.ring.age_ms = config.table.keep_age->count();

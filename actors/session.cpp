@@ -2,23 +2,22 @@
 
 #include "actors/reactor_companion.hpp"
 #include "runtime/core/reactor_post.hpp"
+#include "runtime/core/timer_wheel.hpp"
 #include "runtime/metrics/registry.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <caf/send.hpp>
-#include <chrono>
 #include <fmt/format.h>
+#include <random>
 
 namespace weir::actors {
 namespace {
 
 std::atomic<std::uint64_t> next_session{1};
 
-std::int64_t steady_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+// How often a session looks at its deadlines, which are whole seconds.
+constexpr std::int64_t tick_ms = 1'000;
 
 void count(const node_context& node, delivery_metrics of, const table::fan_out& part, std::size_t sessions) {
   of.frames.add(static_cast<double>(sessions));
@@ -58,7 +57,7 @@ class session final : public http::web_socket_handler, http::session_output, htt
 public:
   session(std::shared_ptr<const session_config> config, http::web_socket& socket)
       : config_(std::move(config)), socket_(socket), id_(next_session++), companion_(*config_->system, socket.home()),
-        self_(companion_.as<session_actor>()), bytes_sent_(config_->node->metrics->get(metrics::names::bytes_sent)),
+        self_(companion_.as<session_actor>()),
         sessions_(config_->node->metrics->get(metrics::names::sessions)),
         policy_(fmt::format("{}-{}", config_->node->incarnation, id_.value), WEIR_VERSION, config_->tables, *this,
                 *this, config_->limits, steady_ms()) {
@@ -70,6 +69,7 @@ public:
     policy_.guard(config_->gate);
     config_->registry->add(socket_.home(), this);
     sessions_.set(static_cast<double>(config_->registry->size()));
+    timers(socket_home_).set(timer_, steady_ms(), tick_ms);
   }
 
   ~session() override {
@@ -77,8 +77,10 @@ public:
     sessions_.set(static_cast<double>(config_->registry->size()));
   }
 
-  void tick() { policy_.on_tick(steady_ms()); }
-  void shut_down() { policy_.shut_down(); }
+  void shut_down(std::int64_t after_ms) {
+    ending_ = true;
+    timers(socket_home_).set(timer_, steady_ms(), after_ms);
+  }
 
   // -- from the socket
 
@@ -90,16 +92,10 @@ private:
   // -- to the socket
 
   void reply(std::string text) override {
-    bytes_sent_.add(static_cast<double>(text.size()));
     socket_.reply(std::move(text));
   }
 
-  bool push(const http::frame_ptr& f) override {
-    if (!socket_.push(f))
-      return false;
-    bytes_sent_.add(static_cast<double>(f->bytes.size()));
-    return true;
-  }
+  bool push(const http::frame_ptr& f) override { return socket_.push(f); }
 
   void close(std::uint16_t code, std::string_view reason) override {
     config_->node->metrics->get(metrics::names::closes, std::to_string(code)).add();
@@ -107,6 +103,16 @@ private:
   }
 
   std::uint64_t stalled_ms() const override { return socket_.stalled_ms(); }
+
+  void refused_command() override { config_->node->metrics->get(metrics::names::refused, "commands").add(); }
+
+  void on_time() {
+    if (ending_)
+      return policy_.shut_down();
+    const auto now = steady_ms();
+    timers(socket_home_).set(timer_, now, tick_ms);
+    policy_.on_tick(now);
+  }
 
   // -- to the publishers
 
@@ -138,8 +144,9 @@ private:
   session_id id_;
   reactor_companion companion_;
   session_actor self_;
-  metrics::counter bytes_sent_;
   metrics::gauge sessions_;
+  bool ending_ = false;
+  timer_wheel::entry timer_{[](void* self) { static_cast<session*>(self)->on_time(); }, this};
   http::session_policy policy_;
 };
 
@@ -161,7 +168,7 @@ std::size_t session_registry::size() const {
   return n;
 }
 
-void session_registry::for_each(void (*call)(session&)) {
+void session_registry::shut_down(std::chrono::milliseconds over) {
   std::vector<reactor*> homes;
   {
     std::lock_guard lock(mutex_);
@@ -170,31 +177,13 @@ void session_registry::for_each(void (*call)(session&)) {
         homes.push_back(home);
   }
   for (auto* home : homes)
-    post(*home, [this, home, call] {
-      std::vector<session*> now;
-      {
-        std::lock_guard lock(mutex_);
-        now.assign(sessions_[home].begin(), sessions_[home].end());
-      }
-      for (auto* s : now) {
-        // A call may end sessions of this reactor, this one or others.
-        bool there;
-        {
-          std::lock_guard lock(mutex_);
-          there = sessions_[home].contains(s);
-        }
-        if (there)
-          call(*s);
-      }
+    post(*home, [this, home, over] {
+      std::lock_guard lock(mutex_);
+      std::minstd_rand random{std::random_device{}()};
+      std::uniform_int_distribution<std::int64_t> after(0, over.count());
+      for (auto* s : sessions_[home]) // only sets timers, so that no session ends meanwhile
+        s->shut_down(after(random));
     });
-}
-
-void session_registry::tick() {
-  for_each([](session& s) { s.tick(); });
-}
-
-void session_registry::shut_down() {
-  for_each([](session& s) { s.shut_down(); });
 }
 
 std::unique_ptr<http::web_socket_handler> make_session(const std::shared_ptr<const session_config>& config,

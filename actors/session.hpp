@@ -10,6 +10,7 @@
 #include "runtime/http/session_policy.hpp"
 
 #include <caf/actor_system.hpp>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,13 +28,11 @@ public:
   void remove(reactor& home, session* s);
   std::size_t size() const;
 
-  // Calls each session on its own reactor.
-  void tick();
-  void shut_down();
+  // Closes all, each on its own reactor, at moments chosen at random within `over`: clients come back in the same order,
+  // and a node that takes them in may refuse those that come all at once.
+  void shut_down(std::chrono::milliseconds over);
 
 private:
-  void for_each(void (*call)(session&));
-
   mutable std::mutex mutex_;
   std::map<reactor*, std::set<session*>> sessions_;
 };

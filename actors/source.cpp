@@ -60,7 +60,12 @@ struct source_state {
   std::uint64_t ticks = 0;
   std::uint64_t records_before = 0;
   backoff retry{200ms, 10s};
-  int again_in = 0; // ticks until the topic is asked for again
+  int again_in = 0;          // ticks until the topic is asked for again
+  int identity_again_in = 0; // ticks until the identity is stored again
+  bool troubled = false;     // the message on the board is librdkafka's, until the brokers answer
+  bool asking_brokers = false;
+  int ask_brokers_in = 0; // ticks
+  metrics::gauge up_gauge;
 
   explicit source_state(source_actor::stateful_pointer<source_state> s) : self(s) {}
 
@@ -72,6 +77,44 @@ struct source_state {
       s.state = reason.empty() ? "running" : "starting";
       s.message = reason;
     });
+  }
+
+  void connected(bool is) {
+    up_gauge.set(is ? 1 : 0);
+    board().source(config.source.name, [&](source_status& s) { s.connected = is; });
+  }
+
+  // librdkafka tells trouble and never its end, and of a log that is silent nobody would miss a record.
+  void ask_brokers() {
+    if (asking_brokers || !consumer || stopping)
+      return;
+    asking_brokers = true;
+    source_actor me = self;
+    consumer->describe(ask_deadline, [me](result<kafka::topic_facts> facts) {
+      caf::anon_send(me, brokers_answered{std::move(facts)});
+    });
+  }
+
+  void on_brokers(const brokers_answered& m) {
+    asking_brokers = false;
+    if (stopping || !started)
+      return;
+    if (m.facts) {
+      if (up_gauge.value() == 0)
+        log::info(label, "the brokers answer again");
+      connected(true);
+      if (troubled)
+        board().source(config.source.name, [](source_status& s) { s.message.clear(); });
+      troubled = false;
+      return;
+    }
+    const auto& why = m.facts.error();
+    if (why.code == ec::kafka_unreachable || why.code == ec::kafka_refused || why.code == ec::timeout) {
+      if (up_gauge.value() != 0)
+        log::warn(label, "the brokers do not answer", {{"reason", why.message}});
+      connected(false);
+    }
+    ask_brokers_in = ticks_per_second;
   }
 
   void block(const std::string& reason) {
@@ -105,22 +148,41 @@ struct source_state {
   void on_described(const topic_described& m) {
     if (stopping)
       return;
-    if (!m.facts)
+    if (!m.facts) {
+      connected(false);
       return again(m.facts.error());
+    }
     partition_count = m.facts->partitions;
-    const redis::source_identity mine{m.facts->cluster_id, config.source.topic, m.facts->partitions};
+    connected(true);
+    identity = {m.facts->cluster_id, config.source.topic, m.facts->partitions};
+    store_identity();
+  }
+
+  void store_identity() {
     source_actor me = self;
     config.node->store->meta_once(
-        config.node->topo.name, "source:" + config.source.name, redis::to_json(mine),
+        config.node->topo.name, "source:" + config.source.name, redis::to_json(identity),
         [me](result<std::string> stored) { caf::anon_send(me, identity_stored{std::move(stored)}); });
-    identity = mine;
+  }
+
+  // A heartbeat of a partition whose state is gone is refused, so that it claims again and reads from the start: also
+  // where no record would ever come to find it out.
+  void on_state_lost() {
+    if (stopping || !started)
+      return; // the identity is not stored yet, or is about to be
+    store_identity();
+    for (auto& [p, o] : owned)
+      if (o.actor)
+        caf::anon_send(o.actor, heartbeat_due{});
   }
 
   redis::source_identity identity;
 
   void on_identity(const identity_stored& m) {
-    if (stopping || started)
+    if (stopping)
       return;
+    if (started)
+      return on_identity_again(m);
     if (!m.stored)
       return again(m.stored.error());
     const auto judged = redis::judge_source(config.source.name, *m.stored, identity);
@@ -153,6 +215,20 @@ struct source_state {
                         bool lost) { caf::anon_send(me, partitions_revoked{std::move(p), lost}); },
         .failed = [me](error what, bool fatal) { caf::anon_send(me, kafka_trouble{std::move(what), fatal}); },
     });
+  }
+
+  // Stored anew after Redis lost it. Another one may have come first.
+  void on_identity_again(const identity_stored& m) {
+    if (!m.stored) {
+      log::warn(label, "cannot store the source's identity again", {{"reason", m.stored.error().message}});
+      identity_again_in = ticks_per_second;
+      return;
+    }
+    const auto judged = redis::judge_source(config.source.name, *m.stored, identity);
+    if (judged.verdict == redis::identity_verdict::same || judged.verdict == redis::identity_verdict::grown)
+      return;
+    block(judged.reason);
+    config.node->give_up(exit_config, judged.reason);
   }
 
   void spawn(partition_id p, owned_partition& o) {
@@ -271,8 +347,16 @@ struct source_state {
     board().ready(fmt::format("partition/{}/{}", config.source.name, p.value));
     if (consumer)
       consumer->unassign({p});
-    if (stopping && owned.empty())
-      finish();
+    if (!owned.empty())
+      return;
+    if (stopping)
+      return finish();
+    // Not a reason to be unready: a group with more members than partitions has such ones.
+    board().source(config.source.name, [](source_status& s) {
+      s.state = "waiting";
+      s.message = "has no partitions at present: the group is about to give them anew, or gave them to others";
+    });
+    troubled = false;
   }
 
   void on_down(const caf::down_msg& m) {
@@ -296,6 +380,10 @@ struct source_state {
         on_consumer_lost();
       start_work();
     }
+    if (ask_brokers_in > 0 && --ask_brokers_in == 0)
+      ask_brokers();
+    if (identity_again_in > 0 && --identity_again_in == 0 && !stopping)
+      store_identity();
     if (assigning && ++assigning_ticks >= start_patience)
       try_assign(true);
     std::uint64_t newest = 0;
@@ -352,8 +440,15 @@ struct source_state {
     log::warn(label, m.fatal ? "Kafka consumer failed for good, making it anew" : "Kafka has trouble",
               {{"reason", m.what.message}});
     board().source(config.source.name, [&](source_status& s) { s.message = m.what.message; });
-    if (m.fatal && !stopping)
-      again(m.what);
+    if (stopping)
+      return;
+    if (m.fatal) {
+      connected(false);
+      return again(m.what);
+    }
+    troubled = true;
+    if (started)
+      ask_brokers();
   }
 
   void on_stop() {
@@ -391,6 +486,7 @@ source_actor::behavior_type source(source_actor::stateful_pointer<source_state> 
   state.config = std::move(config);
   state.label = "source/" + state.config.source.name;
   state.waiting_key = state.label;
+  state.up_gauge = state.config.node->metrics->get(metrics::names::kafka_up, state.config.source.name);
   state.board().source(state.config.source.name, [&](source_status& s) { s.topic = state.config.source.topic; });
   state.wait_for("waits for Kafka");
   self->set_down_handler([self](const caf::down_msg& m) { self->state.on_down(m); });
@@ -402,7 +498,9 @@ source_actor::behavior_type source(source_actor::stateful_pointer<source_state> 
       [self](const kafka_trouble& m) { self->state.on_trouble(m); },
       [self](const start_resolved& m) { self->state.on_start(m); },
       [self](const topic_described& m) { self->state.on_described(m); },
+      [self](const brokers_answered& m) { self->state.on_brokers(m); },
       [self](const identity_stored& m) { self->state.on_identity(m); },
+      [self](const state_lost&) { self->state.on_state_lost(); },
       [self](caf::tick_atom) { self->state.on_tick(); },
       [self](const stop_work&) { self->state.on_stop(); },
   };

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,9 @@ int status(const status_options& options);
 
 struct tail_options {
   std::string url, table;
+  std::optional<std::string> key; // this row alone
+  std::string where;              // a condition as JSON; empty: all
+  std::string rate;               // as "2/s"; empty: as it comes
   bool json = false;
   std::uint64_t count = 0; // ends after so many lines; 0: never
   std::string ca_file;

@@ -1,8 +1,13 @@
 #include "cli/commands.hpp"
+#include "runtime/config/values.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <map>
+#include <string_view>
+#include <vector>
 
 using namespace weir;
 
@@ -87,16 +92,37 @@ int main(int argc, char** argv) {
   add_token(*status_command, status.token_file);
 
   cli::tail_options tail;
-  auto* tail_command = app.add_subcommand("tail", "Subscribe to a table and print its rows and changes");
+  auto* tail_command =
+      app.add_subcommand("tail", "Subscribe to a table and print its rows and changes; goes on after a break");
   tail_command->add_option("url", tail.url, "The node's address, as http://127.0.0.1:8080")
       ->required()
       ->option_text("URL");
   tail_command->add_option("table", tail.table, "The table's name")->required()->option_text("TABLE");
+  tail_command->add_option("--key", tail.key, "Only the row with this key")->option_text("KEY");
+  tail_command
+      ->add_option("--where", tail.where,
+                   R"(Only rows that meet this condition, as '{"/site":"north","/cpu":{"gt":90}}')")
+      ->option_text("JSON");
+  tail_command
+      ->add_option("--rate", tail.rate, "At most so many messages, as 2/s or 30/m; rows come with their newest value")
+      ->option_text("N/UNIT");
   tail_command->add_flag("--json", tail.json, "One JSON object a line");
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
   add_token(*tail_command, tail.token_file);
 
+  if (argc > 1 && argv[1][0] != '-') {
+    const std::string_view word = argv[1];
+    std::vector<std::string_view> names;
+    for (const auto* command : app.get_subcommands({}))
+      names.emplace_back(command->get_name());
+    if (std::find(names.begin(), names.end(), word) == names.end()) {
+      const auto near = nearest(word, names);
+      fmt::print(stderr, "weir: there is no command '{}'{}\nThere are {}; run with --help for more information.\n", word,
+                 near ? fmt::format("; did you mean '{}'?", *near) : "", fmt::join(names, ", "));
+      return cli::exit_usage;
+    }
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

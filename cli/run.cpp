@@ -18,6 +18,7 @@
 #include <random>
 #include <set>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <thread>
 #include <unistd.h>
@@ -121,6 +122,20 @@ int exit_code_of(const error& e) {
   }
 }
 
+// Each client needs a descriptor, and systems give a process 1,024 unless it asks.
+void raise_descriptor_limit(const http_limits& limits) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0)
+    return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  constexpr rlim_t others = 256; // Kafka's, Redis' and files
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_cur != RLIM_INFINITY && files.rlim_cur < limits.connections + others)
+    log::warn("node", "fewer descriptors than http.limits.connections asks for: raise the limit (ulimit -n, LimitNOFILE)",
+              {{"descriptors", files.rlim_cur}, {"connections", limits.connections}});
+}
+
 std::string page_url(const http_config& http, std::uint16_t port) {
   const auto host = http.host == "0.0.0.0" || http.host == "::" ? host_name()
                     : http.host.find(':') == std::string::npos  ? http.host
@@ -166,6 +181,7 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
+  raise_descriptor_limit(topo.http.limits);
   auto redis_settings = topo.redis;
   std::unique_ptr<embedded::redis_server> redis_child;
   if (topo.redis.embedded()) {

@@ -49,7 +49,14 @@ std::string render(const json& nodes, const json& tables, const json& jobs) {
                        text(node.at("sessions")));
     for (const auto& why : node.at("waiting"))
       out += "  waits: " + text(why) + "\n";
-    out += fmt::format("redis {}\n\n", node.at("redis").at("connected").get<bool>() ? "connected" : "NOT CONNECTED");
+    const auto state = [&](const char* part) {
+      return node.at(part).value("connected", true) ? "connected" : "NOT CONNECTED";
+    };
+    out += fmt::format("redis {}  kafka {}\n", state("redis"), state("kafka"));
+    for (const auto& s : node.at("sources"))
+      if (const auto said = s.value("message", std::string{}); !said.empty())
+        out += fmt::format("  {} ({}): {}\n", text(s.at("name")), text(s.at("state")), said);
+    out += "\n";
     std::vector<std::vector<std::string>> rows;
     for (const auto& s : node.at("sources"))
       for (const auto& p : s.at("partitions"))

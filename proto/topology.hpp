@@ -47,6 +47,20 @@ struct jwt_config {
   bool metrics_public = false;  // /metrics without a token
 };
 
+// What clients may take. Defaults are those of a node of some cores and gigabytes.
+struct http_limits {
+  std::uint32_t connections = 16'000;          // in all, WebSockets included
+  std::uint32_t connections_per_address = 0;   // of an IPv4 address or an IPv6 /64; 0: no limit
+  std::uint32_t subscriptions = 256;           // of a session
+  std::uint64_t message_bytes = 64 << 10;      // of a client's message
+  std::uint32_t commands_per_second = 100;     // of a session; ten times as many at once
+  std::uint32_t upgrades_per_second = 2'000;   // new sessions of the node; twice as many at once
+  std::uint64_t session_bytes_per_second = 0;  // to a session, answers not counted against it; 0: no limit
+  duration handshake{10'000};                  // TLS handshake; a request's whole head
+  duration connect{10'000};                    // from the handshake to the command connect
+  duration stall{30'000};                      // a socket that takes nothing
+};
+
 struct http_config {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8080;
@@ -54,6 +68,8 @@ struct http_config {
   std::string auth;                 // "none": said explicitly; empty: not said
   std::optional<jwt_config> jwt;    // else nobody has to authenticate
   std::string certificate_file, key_file;
+  http_limits limits;
+  bool compression = false; // permessage-deflate for clients that offer it
   bool tls() const { return !certificate_file.empty(); }
   bool loopback() const; // host is a loopback address
 };

@@ -2,6 +2,7 @@
 
 #include "runtime/config/condition_reader.hpp"
 #include "runtime/config/values.hpp"
+#include "runtime/core/utf8.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -66,6 +66,7 @@ private:
   void jwt(const spot& s);
   void jwt_key(const spot& s);
   void tls(const spot& s);
+  void limits(const spot& s);
   void source(const member& m, const spot& s);
 
   // check_tables.cpp: tables and jobs

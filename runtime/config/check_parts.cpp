@@ -285,6 +285,10 @@ void checker::http(const spot& s) {
       auth(inner);
     } else if (name == "tls") {
       tls(inner);
+    } else if (name == "limits") {
+      limits(inner);
+    } else if (name == "compression") {
+      out_.http.compression = truth(inner).value_or(false);
     }
   });
   if (!out_.http.loopback() && out_.http.auth != "none" && !s.value->find("auth"))
@@ -469,6 +473,45 @@ void checker::tls(const spot& s) {
     missing(s, "certificate", "\"path of a PEM file\"");
   if (!key)
     missing(s, "key", "\"path of a PEM file\"");
+}
+
+void checker::limits(const spot& s) {
+  if (!object(s, "'limits'"))
+    return;
+  auto& out = out_.http.limits;
+  const auto number = [&](const spot& at, std::uint64_t least, std::uint64_t most, std::uint32_t& to) {
+    if (const auto value = whole(at, least, most))
+      to = static_cast<std::uint32_t>(*value);
+  };
+  const auto time = [&](const spot& at, duration& to) {
+    const auto value = time_span(at, duration{1'000});
+    if (value && *value > duration{600'000})
+      report(at, "a time of more than ten minutes", "a client that is gone would be kept for so long");
+    else if (value)
+      to = *value;
+  };
+  each(s, limits_keys, [&](std::string_view name, spot at) {
+    if (name == "connections")
+      number(at, 1, 1'000'000, out.connections);
+    else if (name == "connections_per_address")
+      number(at, 0, 1'000'000, out.connections_per_address);
+    else if (name == "subscriptions")
+      number(at, 1, 10'000, out.subscriptions);
+    else if (name == "message")
+      out.message_bytes = size(at, 1 << 10, 16 << 20).value_or(out.message_bytes);
+    else if (name == "commands_per_second")
+      number(at, 1, 100'000, out.commands_per_second);
+    else if (name == "upgrades_per_second")
+      number(at, 1, 1'000'000, out.upgrades_per_second);
+    else if (name == "session_bytes_per_second")
+      out.session_bytes_per_second = size(at, 1 << 10, 1ull << 40).value_or(out.session_bytes_per_second);
+    else if (name == "handshake")
+      time(at, out.handshake);
+    else if (name == "connect")
+      time(at, out.connect);
+    else if (name == "stall")
+      time(at, out.stall);
+  });
 }
 
 void checker::source(const member& m, const spot& s) {

@@ -315,12 +315,4 @@ std::optional<node> parse_document(std::string_view text, const document_options
   return b.result(whole);
 }
 
-bool is_utf8(const std::string& text) {
-  try {
-    return !json(text).dump().empty();
-  } catch (const json::exception&) {
-    return false;
-  }
-}
-
 } // namespace weir::config

@@ -60,7 +60,4 @@ struct document_options {
 std::optional<node> parse_document(std::string_view text, const document_options& options,
                                    std::vector<problem>& problems);
 
-// For texts that come from outside the file.
-bool is_utf8(const std::string& text);
-
 } // namespace weir::config

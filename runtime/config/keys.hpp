@@ -15,10 +15,20 @@ inline constexpr key topology_keys[] = {{"$schema"}, {"topology"}, {"kafka"},  {
                                         {"http"},    {"sources"},  {"tables"}, {"jobs"}};
 inline constexpr key kafka_keys[] = {{"brokers"}, {"group"}, {"properties"}};
 inline constexpr key redis_keys[] = {{"url"}, {"username"}, {"password"}, {"connections"}, {"ca_file"}};
-inline constexpr key http_keys[] = {{"listen"}, {"origins"}, {"auth"}, {"tls"}};
+inline constexpr key http_keys[] = {{"listen"}, {"origins"}, {"auth"}, {"tls"}, {"limits"}, {"compression"}};
 inline constexpr key auth_keys[] = {{"jwt"}};
 inline constexpr key jwt_keys[] = {{"keys"}, {"jwks"}, {"audience"}, {"issuer"}, {"leeway"}, {"metrics"}};
 inline constexpr key jwt_key_keys[] = {{"kid"}, {"alg"}, {"secret"}, {"public_key"}};
+inline constexpr key limits_keys[] = {{"connections"},
+                                      {"connections_per_address"},
+                                      {"subscriptions"},
+                                      {"message"},
+                                      {"commands_per_second"},
+                                      {"upgrades_per_second"},
+                                      {"session_bytes_per_second"},
+                                      {"handshake"},
+                                      {"connect"},
+                                      {"stall"}};
 inline constexpr key tls_keys[] = {{"certificate"}, {"key"}};
 inline constexpr key source_keys[] = {{"topic"}, {"format"}, {"start"}, {"dead_letter"}, {"max_record"}};
 inline constexpr key table_keys[] = {{"from"},           {"kind"},     {"key"},   {"select"}, {"where"},
@@ -64,7 +74,7 @@ struct key_place {
 inline constexpr key_place key_places[] = {
     {"", topology_keys},       {"kafka", kafka_keys}, {"redis", redis_keys},
     {"http", http_keys},       {"auth", auth_keys},   {"jwt", jwt_keys},
-    {"jwt_key", jwt_key_keys}, {"tls", tls_keys},     {"source", source_keys},
+    {"jwt_key", jwt_key_keys}, {"tls", tls_keys},     {"limits", limits_keys}, {"source", source_keys},
     {"table", table_keys},     {"keep", keep_keys},   {"job", job_keys},
     {"read", read_keys},       {"write", write_keys}, {"secret_file", secret_file_keys}};
 

@@ -65,13 +65,14 @@ loaded load_topology_text(std::string_view text, std::string_view name, const lo
   loaded out;
   auto document = config::parse_document(text, {.name = name, .comments = true, .pointer = ""}, out.problems);
   if (document) {
-    config::apply_sets(*document, options.sets, out.problems);
+    const auto by_number = config::apply_sets(*document, options.sets, out.problems);
     const config::environment process = [](const std::string& variable) -> std::optional<std::string> {
       const char* value = std::getenv(variable.c_str());
       return value ? std::optional<std::string>(value) : std::nullopt;
     };
     config::substitute(*document, options.env ? options.env : process, name, out.problems);
     config::checker(std::string(name), options, out.problems, out.value).run(*document);
+    config::explain_numbers(by_number, out.problems);
     for (auto& [table, t] : out.value.tables)
       config::identify(t);
     out.value.masked_json = config::masked_text(*document);

@@ -1,6 +1,7 @@
 #include "runtime/config/resolve.hpp"
 
 #include "runtime/config/values.hpp"
+#include "runtime/core/utf8.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -73,7 +74,12 @@ std::optional<std::vector<std::string>> path_of(std::string_view text) {
   }
 }
 
-void apply(node& root, std::string_view set, std::size_t number, std::vector<problem>& problems) {
+bool is_number(std::string_view token) {
+  return !token.empty() && std::all_of(token.begin(), token.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+void apply(node& root, std::string_view set, std::size_t number, std::vector<problem>& problems,
+           std::vector<made_by_number>& made) {
   const auto equals = set.find('=');
   if (equals == std::string_view::npos || equals == 0) { // the text is not repeated: it might be a password
     problems.push_back(
@@ -104,6 +110,13 @@ void apply(node& root, std::string_view set, std::size_t number, std::vector<pro
         found = at->members.end() - 1;
         found->value.kind = node::type::object;
         found->value.place = place;
+        if (!leaf && is_number((*path)[i + 1])) {
+          // What follows in the text is the number and the rest, each with its separator.
+          auto rest = written;
+          for (auto left = path->size() - i - 1; left > 0; --left)
+            rest = rest.substr(0, rest.rfind(written.starts_with('/') ? '/' : '.'));
+          made.push_back({place, pointer + '/' + pointer_token(token), std::string(rest)});
+        }
       }
       next = &*found;
     } else if (at->is(node::type::array)) {
@@ -222,10 +235,22 @@ private:
 
 } // namespace
 
-void apply_sets(node& root, const std::vector<std::string>& sets, std::vector<problem>& problems) {
+std::vector<made_by_number> apply_sets(node& root, const std::vector<std::string>& sets,
+                                       std::vector<problem>& problems) {
+  std::vector<made_by_number> made;
   std::size_t number = 0;
   for (const auto& set : sets)
-    apply(root, set, ++number, problems);
+    apply(root, set, ++number, problems, made);
+  return made;
+}
+
+void explain_numbers(const std::vector<made_by_number>& made, std::vector<problem>& problems) {
+  for (auto& p : problems)
+    for (const auto& m : made)
+      if (p.place == m.place && p.pointer == m.pointer && p.what.find("array") != std::string::npos) {
+        p.what = "a number in the path reaches into an array, and there is none yet";
+        p.remedy = fmt::format("give the whole array first: --set '{}=[...]'", m.path);
+      }
 }
 
 void substitute(node& root, const environment& env, std::string_view file, std::vector<problem>& problems) {

@@ -3,6 +3,7 @@
 #include "runtime/core/reactor_post.hpp"
 
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <pthread.h>
 
 namespace weir {
@@ -12,7 +13,9 @@ constexpr int most_of_a_round = 4096;
 
 } // namespace
 
-reactor::reactor(std::string name) : name_(std::move(name)) {}
+reactor::reactor(std::string name) : name_(std::move(name)) {
+  timers_.was_set = [this](std::int64_t due_ms) { arm_timers(due_ms); };
+}
 
 reactor::~reactor() { stop(); }
 
@@ -57,6 +60,28 @@ bool reactor::post(task t) {
 }
 
 void reactor::at_round_end(task t) { round_end_.push_back(std::move(t)); }
+
+timer_wheel& timers(reactor& of) { return of.timers(); }
+
+std::int64_t steady_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void reactor::arm_timers(std::int64_t due_ms) {
+  if (wake_ms_ != 0 && wake_ms_ <= due_ms)
+    return; // it wakes up before, and looks again then
+  wake_ms_ = due_ms;
+  wake_.expires_at(std::chrono::steady_clock::time_point(std::chrono::milliseconds(due_ms)));
+  wake_.async_wait([this](boost::system::error_code cancelled) {
+    if (cancelled)
+      return;
+    wake_ms_ = 0;
+    timers_.advance(steady_ms());
+    if (const auto next = timers_.next_ms())
+      arm_timers(*next);
+  });
+}
 
 void reactor::drain_inbox() {
   std::vector<task> tasks;

@@ -5,9 +5,12 @@
 // per message.
 #pragma once
 
+#include "runtime/core/timer_wheel.hpp"
+
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -38,6 +41,9 @@ public:
   // Runs `t` once at the end of the current round. Reactor's thread only.
   void at_round_end(task t);
 
+  // Driven by one timer of the context, in the clock of steady_ms(). Reactor's thread only.
+  timer_wheel& timers() { return timers_; }
+
   bool on_thread() const { return std::this_thread::get_id() == thread_id_; }
   boost::asio::io_context& context() { return context_; }
   const std::string& name() const { return name_; }
@@ -46,10 +52,14 @@ private:
   void run();
   void drain_inbox();
   void finish_round();
+  void arm_timers(std::int64_t due_ms);
 
   std::string name_;
   boost::asio::io_context context_{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{context_.get_executor()};
+  timer_wheel timers_;
+  boost::asio::steady_timer wake_{context_};
+  std::int64_t wake_ms_ = 0; // when wake_ expires; 0: not armed
   std::mutex mutex_; // guards inbox_, awake_
   std::vector<task> inbox_;
   bool wake_pending_ = false;

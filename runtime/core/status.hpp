@@ -22,8 +22,9 @@ struct partition_status {
 
 struct source_status {
   std::string topic;
-  std::string state = "starting"; // starting, running, blocked
+  std::string state = "starting"; // starting, running, waiting (has no partition at present), blocked
   std::string message;
+  bool connected = false; // the brokers answered when they were asked last
   double records_per_s = 0;
   std::uint64_t records = 0, dead_letters = 0, duplicates = 0;
   std::map<std::int32_t, partition_status> partitions;

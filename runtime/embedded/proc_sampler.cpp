@@ -33,7 +33,7 @@ std::optional<std::string> read_all(const std::string& path) {
 double tenth(double v) { return std::isfinite(v) ? std::round(v * 10) / 10 : 0; }
 
 // Names come from files: they may hold any byte.
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -191,7 +191,7 @@ void proc_sampler::disks(std::vector<demo_record>& out, std::int64_t now_ms, dou
     out.push_back(machine(
         "disk:" + name,
         fmt::format(R"({{"kind":"disk","name":{},"busy":{},"read_bytes_s":{:.0f},"write_bytes_s":{:.0f},"ts":{}}})",
-                    quoted(name), tenth(std::min(100.0, rate(before.busy_ms, now.busy_ms, seconds) / 10)),
+                    json_text(name), tenth(std::min(100.0, rate(before.busy_ms, now.busy_ms, seconds) / 10)),
                     rate(before.in, now.in, seconds) * sector_bytes, rate(before.out, now.out, seconds) * sector_bytes,
                     now_ms)));
   }
@@ -222,7 +222,7 @@ void proc_sampler::networks(std::vector<demo_record>& out, std::int64_t now_ms, 
     out.push_back(machine(
         "net:" + name,
         fmt::format(R"({{"kind":"net","name":{},"busy":0,"in_bytes_s":{:.0f},"out_bytes_s":{:.0f},"ts":{}}})",
-                    quoted(name), rate(before.in, now.in, seconds), rate(before.out, now.out, seconds), now_ms)));
+                    json_text(name), rate(before.in, now.in, seconds), rate(before.out, now.out, seconds), now_ms)));
   }
 }
 
@@ -273,7 +273,7 @@ void proc_sampler::busiest(std::vector<demo_record>& out, std::int64_t now_ms, d
   for (const auto& p : list) {
     shown.insert(p.pid);
     out.push_back({std::string(process_topic), std::to_string(p.pid),
-                   fmt::format(R"({{"pid":{},"name":{},"cpu":{},"rss_mb":{},"ts":{}}})", p.pid, quoted(p.name),
+                   fmt::format(R"({{"pid":{},"name":{},"cpu":{},"rss_mb":{},"ts":{}}})", p.pid, json_text(p.name),
                                tenth(p.cpu), tenth(p.rss_mb), now_ms)});
   }
   for (const auto pid : shown_)

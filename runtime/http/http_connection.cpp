@@ -5,6 +5,7 @@
 // gains nothing), its body and its answer `request_ms`, the wait for the next one `idle_ms`. Bytes of a next request
 // that come early wait in the kernel and in a buffer of bounded size until the present one is answered.
 #include "runtime/core/log.hpp"
+#include "runtime/http/event_stream_connection.hpp"
 #include "runtime/http/shard.hpp"
 #include "runtime/http/uri.hpp"
 #include "runtime/http/web_socket_connection.hpp"
@@ -42,10 +43,12 @@ std::string_view view_of(beast::string_view s) { return {s.data(), s.size()}; }
 template <class Stream>
 class http_connection final : public connection {
 public:
-  http_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, peer_info peer, bool refuse)
-      : shard_(std::move(home)), stream_(std::move(stream)), counted_(slot(shard_->common, refuse)),
+  http_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, peer_info peer, std::uint64_t address,
+                  refusal refused)
+      : shard_(std::move(home)), stream_(std::move(stream)),
+        counted_(slot(shard_->common, refused != refusal::none, address)),
         peer_(std::move(peer)), listed_(shard_, this), deadline_(shard_->home.context()),
-        buffer_(shard_->common->limits.header_bytes + buffer_beyond_head), refuse_(refuse) {}
+        buffer_(shard_->common->limits.header_bytes + buffer_beyond_head), refused_(refused) {}
 
   void start() {
     if constexpr (std::is_same_v<Stream, tls_stream>) {
@@ -107,7 +110,7 @@ private:
   void on_deadline() {
     error_code ignored;
     switch (phase_) {
-    case phase::head:
+    case phase::head: shard_->common->refused("handshake"); [[fallthrough]];
     case phase::body: // the pending read ends and answers 408
       timed_out_ = true;
       lowest(*stream_).cancel(ignored);
@@ -118,7 +121,7 @@ private:
               false);
       return;
     }
-    case phase::handshake:
+    case phase::handshake: shard_->common->refused("handshake"); [[fallthrough]];
     case phase::idle:
     case phase::writing:
     case phase::lingering: kill(); return;
@@ -170,11 +173,13 @@ private:
     if (timed_out_) {
       respond(error_response(408, to_string(ec::timeout), "the request did not arrive in time"), false);
     } else if (failed == error::header_limit || failed == error::buffer_overflow) {
+      shard_->common->refused("head");
       respond(
           error_response(431, bad,
                          "the request's headers are larger than " + std::to_string(limits().header_bytes) + " bytes"),
           false);
     } else if (failed == error::body_limit) {
+      shard_->common->refused("body");
       respond(error_response(413, bad,
                              "the request's body is larger than " + std::to_string(limits().body_bytes) + " bytes"),
               false);
@@ -195,8 +200,11 @@ private:
       r.headers = std::move(headers);
       respond(std::move(r), false);
     };
-    if (refuse_)
-      return refuse(503, "too many connections; try again later", {{"Retry-After", "5"}}, ec::overloaded);
+    if (refused_ == refusal::full)
+      return refuse(503, "too many connections; try again later", {{"Retry-After", retry_after()}}, ec::overloaded);
+    if (refused_ == refusal::address)
+      return refuse(429, "too many connections from this address; close some, or try again later",
+                    {{"Retry-After", retry_after()}}, ec::overloaded);
 
     std::optional<std::string_view> host, origin;
     unsigned hosts = 0, origins = 0;
@@ -238,7 +246,12 @@ private:
       if (!parser_->is_done())
         return refuse(400, "a WebSocket handshake has no body");
       if (finishing_)
-        return refuse(503, "shutting down", {{"Retry-After", "1"}}, ec::stopped);
+        return refuse(503, "shutting down", {{"Retry-After", retry_after()}}, ec::stopped);
+      if (!shard_->common->admit_session()) {
+        shard_->common->refused("upgrades");
+        return refuse(503, "too many clients connect at once; try again later", {{"Retry-After", retry_after()}},
+                      ec::overloaded);
+      }
       return upgrade();
     }
     if (upgrades)
@@ -340,6 +353,16 @@ private:
       r = error_response(500, to_string(ec::internal), "internal error");
     }
     const bool head_only = parser_->get().method() == beast::http::verb::head;
+    if (r.events && head_only) {
+      r.content_type = "text/event-stream";
+      r.unbounded = true;
+    } else if (r.events) {
+      if (auto stream = admit_events())
+        r = std::move(*stream);
+      else
+        return begin_events(std::move(*r.events));
+    }
+    keep_alive = keep_alive && !r.unbounded;
     head_ = response_head(r, keep_alive);
     body_ = head_only || !has_body(r.status) ? std::string{} : std::move(r.body);
     phase_ = phase::writing;
@@ -358,6 +381,36 @@ private:
       else
         c.next_request(false);
     }));
+  }
+
+  // The page's own origin, or none, or one that the topology lists: else what is answered instead.
+  std::optional<response> admit_events() {
+    const auto& head = parser_->get();
+    const auto origin = head.find(field::origin);
+    if (origin != head.end()) {
+      const auto host = target_->authority.empty() ? view_of(head[field::host]) : std::string_view(target_->authority);
+      if (auto why = shard_->common->policy.refuse_origin(view_of(origin->value()), host))
+        return error_response(403, to_string(ec::bad_argument), *why, view_of(head.target()));
+    }
+    std::optional<response> r;
+    if (finishing_ || shard_->finishing) {
+      r = error_response(503, to_string(ec::stopped), "shutting down", view_of(head.target()));
+    } else if (!shard_->common->admit_session()) {
+      shard_->common->refused("upgrades");
+      r = error_response(503, to_string(ec::overloaded), "too many clients connect at once; try again later",
+                         view_of(head.target()));
+    }
+    if (r)
+      r->headers.emplace_back("Retry-After", retry_after());
+    return r;
+  }
+
+  void begin_events(event_request request) {
+    phase_ = phase::done;
+    deadline_.cancel();
+    const auto& head = parser_->get();
+    accept_event_stream<Stream>(shard_, std::move(stream_), std::move(request), std::string(view_of(head[field::origin])),
+                                std::string(view_of(head.target())), std::move(*counted_), peer_);
   }
 
   // Lets the answer reach a client that is still sending: closing at once would reset the connection, and the answer
@@ -405,7 +458,7 @@ private:
   std::optional<parser> parser_;
   std::optional<target> target_;
   phase phase_ = phase::idle;
-  bool refuse_; // over the limit: the first request is answered 503
+  refusal refused_; // over a limit: the first request is answered so
   bool timed_out_ = false;
   bool finishing_ = false;
   std::uint64_t request_number_ = 0; // an answer that names another one came too late
@@ -415,13 +468,14 @@ private:
 
 } // namespace
 
-void start_connection(std::shared_ptr<shard> home, tcp_socket socket, peer_info peer, bool refuse) {
+void start_connection(std::shared_ptr<shard> home, tcp_socket socket, peer_info peer, std::uint64_t address,
+                      refusal refused) {
   if (auto* tls = home->common->tls.get()) {
     auto stream = std::make_unique<tls_stream>(std::move(socket), *tls);
-    std::make_shared<http_connection<tls_stream>>(std::move(home), std::move(stream), std::move(peer), refuse)->start();
+    std::make_shared<http_connection<tls_stream>>(std::move(home), std::move(stream), std::move(peer), address, refused)->start();
   } else {
     auto stream = std::make_unique<tcp_socket>(std::move(socket));
-    std::make_shared<http_connection<tcp_socket>>(std::move(home), std::move(stream), std::move(peer), refuse)->start();
+    std::make_shared<http_connection<tcp_socket>>(std::move(home), std::move(stream), std::move(peer), address, refused)->start();
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "runtime/http/web_socket.hpp"
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <sys/uio.h>
@@ -33,19 +34,22 @@ public:
     push_bytes_ += f->bytes.size();
     if (busy)
       ++waiting_pushes_;
-    chunks_.push_back({f, true});
+    append(f, true);
     return true;
   }
+
+  // As if there was no room.
+  void refuse() { refused_ = true; }
 
   // A reply, or bytes of the protocol itself (handshake, pong, close).
   void add(std::string bytes) {
     if (bytes.empty())
       return;
     reply_bytes_ += bytes.size();
-    chunks_.push_back({std::make_shared<const frame>(frame{std::move(bytes), 0}), false});
+    append(std::make_shared<const frame>(frame{std::move(bytes), 0}), false);
   }
 
-  bool empty() const { return head_ == chunks_.size(); }
+  bool empty() const { return head_ == size(); }
   std::size_t reply_bytes() const { return reply_bytes_; }
   std::size_t bytes() const { return reply_bytes_ + push_bytes_ - written_of_head_; }
   bool wants_writable() const { return refused_; }
@@ -53,8 +57,8 @@ public:
   // The next bytes to write, without copying; returns how many entries of `out` were filled.
   std::size_t gather(std::span<iovec> out) const {
     std::size_t n = 0;
-    for (std::size_t i = head_; i < chunks_.size() && n < out.size(); ++i, ++n) {
-      const auto& bytes = chunks_[i].bytes->bytes;
+    for (std::size_t i = head_; i < size() && n < out.size(); ++i, ++n) {
+      const auto& bytes = at(i).bytes->bytes;
       const std::size_t skip = i == head_ ? written_of_head_ : 0;
       out[n] = {const_cast<char*>(bytes.data()) + skip, bytes.size() - skip};
     }
@@ -64,7 +68,7 @@ public:
   // `n` bytes of what was gathered are written.
   void written(std::size_t n) {
     while (n > 0) {
-      auto& first = chunks_[head_];
+      auto& first = at(head_);
       const std::size_t size = first.bytes->bytes.size(), left = size - written_of_head_;
       if (n < left) {
         written_of_head_ += n;
@@ -82,14 +86,16 @@ public:
       ++head_;
     }
     if (empty()) {
-      chunks_.clear();
-      if (chunks_.capacity() > 64)
-        chunks_.shrink_to_fit();
+      few_used_ = 0;
+      more_.clear();
+      if (more_.capacity() > kept)
+        more_.shrink_to_fit();
       head_ = 0;
       waiting_pushes_ = 0;
-    } else if (head_ >= 64 && head_ * 2 > chunks_.size()) {
+    } else if (head_ >= 64 && head_ * 2 > size()) {
       // A client that always asks a little faster than it reads never lets the outbox run empty.
-      chunks_.erase(chunks_.begin(), chunks_.begin() + static_cast<std::ptrdiff_t>(head_));
+      more_.erase(more_.begin(), more_.begin() + static_cast<std::ptrdiff_t>(head_ - few_used_));
+      few_used_ = 0;
       head_ = 0;
     }
   }
@@ -102,10 +108,26 @@ public:
 private:
   struct chunk {
     frame_ptr bytes;
-    bool push;
+    bool push = false;
   };
-  std::vector<chunk> chunks_;
-  std::size_t head_ = 0; // chunks before it are written
+  // Most rounds have one chunk or two, and most sessions are idle: these need no memory of their own.
+  static constexpr std::size_t few = 2;
+  static constexpr std::size_t kept = 16; // of more_, from one burst to the next
+
+  std::size_t size() const { return few_used_ + more_.size(); }
+  chunk& at(std::size_t i) { return i < few_used_ ? few_[i] : more_[i - few_used_]; }
+  const chunk& at(std::size_t i) const { return i < few_used_ ? few_[i] : more_[i - few_used_]; }
+  void append(frame_ptr bytes, bool push) {
+    if (more_.empty() && few_used_ < few)
+      few_[few_used_++] = {std::move(bytes), push};
+    else
+      more_.push_back({std::move(bytes), push});
+  }
+
+  std::array<chunk, few> few_;
+  std::size_t few_used_ = 0;
+  std::vector<chunk> more_; // behind those of few_
+  std::size_t head_ = 0;    // chunks before it are written
   std::size_t written_of_head_ = 0;
   std::size_t pushes_ = 0, waiting_pushes_ = 0;
   std::size_t push_bytes_ = 0, reply_bytes_ = 0;

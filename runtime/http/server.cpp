@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <random>
 #include <sys/socket.h>
 
 namespace weir::http {
@@ -20,6 +21,17 @@ using tcp = asio::ip::tcp;
 
 // Connections that are being told 503, by reactor; beyond it they are closed without a word.
 constexpr std::size_t refusals_bound = 256;
+
+// Not 0. A client with IPv6 usually has a /64 to itself. No global prefix begins with 0000.
+std::uint64_t counted_as(const asio::ip::address& address) {
+  if (address.is_v4())
+    return 0xFFFF'0000'0000ull | address.to_v4().to_uint();
+  std::uint64_t prefix = 0;
+  const auto bytes = address.to_v6().to_bytes();
+  for (std::size_t i = 0; i < 8; ++i)
+    prefix = prefix << 8 | bytes[i];
+  return prefix == 0 ? 1 : prefix; // ::1
+}
 
 // Accepts on one shard until its acceptor is closed. When the process runs out of descriptors or memory it pauses, so
 // that the loop does not burn a core, and says so once.
@@ -51,14 +63,25 @@ private:
       return; // gone already
     socket.set_option(tcp::no_delay(true), failed);
     auto& common = *shard_->common;
-    const bool refuse = common.serving.load() >= common.limits.connections;
-    if (refuse && common.refusing.load() >= refusals_bound)
-      return;
     auto address = from.address();
     if (address.is_v6() && address.to_v6().is_v4_mapped()) // of a listener on [::]
       address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    auto refused = common.serving.load() >= common.limits.connections ? refusal::full : refusal::none;
+    std::uint64_t counted = 0;
+    if (refused == refusal::none && common.limits.connections_per_address > 0) {
+      counted = counted_as(address);
+      if (!common.admit_address(counted)) {
+        counted = 0;
+        refused = refusal::address;
+      }
+    }
+    if (refused != refusal::none) {
+      common.refused(refused == refusal::full ? "connections" : "address");
+      if (common.refusing.load() >= refusals_bound)
+        return;
+    }
     start_connection(shard_, std::move(socket), peer_info{address.to_string(), from.port(), common.tls != nullptr},
-                     refuse);
+                     counted, refused);
   }
 
   void pause(error_code why) {
@@ -201,6 +224,47 @@ private:
 };
 
 } // namespace
+
+bool common_state::admit_session() {
+  if (limits.upgrades_per_second == 0)
+    return true;
+  std::lock_guard lock(admission_);
+  return upgrades_.take(steady_ms());
+}
+
+bool common_state::admit_address(std::uint64_t address) {
+  std::lock_guard lock(admission_);
+  auto& n = addresses_[address];
+  if (n >= limits.connections_per_address)
+    return false;
+  ++n;
+  return true;
+}
+
+void common_state::forget_address(std::uint64_t address) {
+  std::lock_guard lock(admission_);
+  const auto at = addresses_.find(address);
+  if (--at->second == 0)
+    addresses_.erase(at);
+}
+
+std::string retry_after() {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  return std::to_string(std::uniform_int_distribution<int>(1, 10)(random));
+}
+
+server_limits limits_of(const http_config& config) {
+  const auto& said = config.limits;
+  server_limits l;
+  l.message_bytes = said.message_bytes;
+  l.handshake_ms = static_cast<std::uint32_t>(said.handshake.count());
+  l.connections = said.connections;
+  l.connections_per_address = said.connections_per_address;
+  l.upgrades_per_second = said.upgrades_per_second;
+  l.session_bytes_per_second = said.session_bytes_per_second;
+  l.compression = config.compression;
+  return l;
+}
 
 result<std::unique_ptr<server>> listen(const http_config& config, const server_limits& limits,
                                        std::vector<reactor*> reactors, server_handlers handlers) {

@@ -3,12 +3,15 @@
 
 #include "proto/topology.hpp"
 #include "runtime/core/error.hpp"
+#include "runtime/http/event_request.hpp"
 #include "runtime/http/web_socket.hpp"
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace weir {
@@ -32,6 +35,10 @@ struct response {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  bool unbounded = false; // no Content-Length: the body ends with the connection
+  // Instead of a body: Server-Sent Events of a table, by a session of server_handlers::session. The status is the
+  // session's then.
+  std::optional<event_request> events = {};
 };
 
 // {"error":{"code","message","at"}}
@@ -47,6 +54,11 @@ struct server_handlers {
   // For metrics: the status of every answer, those included that never reached `request`. On a reactor's thread; may be
   // empty.
   std::function<void(unsigned status)> answered = {};
+  // For metrics: a limit was met. connections, address, upgrades, handshake, head, body, message. On a reactor's thread;
+  // may be empty.
+  std::function<void(std::string_view reason)> refused = {};
+  // For metrics: bytes that sockets of sessions took since the last call, once a round. May be empty.
+  std::function<void(std::uint64_t bytes)> sent = {};
 };
 
 struct server_limits {
@@ -57,7 +69,14 @@ struct server_limits {
   std::uint32_t request_ms = 30'000;
   std::uint32_t idle_ms = 60'000; // keep-alive between requests
   std::size_t connections = 16'000;
+  std::size_t connections_per_address = 0;        // of an IPv4 address or an IPv6 /64; 0: no limit
+  std::uint32_t upgrades_per_second = 2'000;      // new sessions, by all reactors; twice as many at once; 0: no limit
+  std::uint64_t session_bytes_per_second = 0;     // pushed to one session, a second's worth at once; 0: no limit
+  bool compression = false;                       // permessage-deflate for those who offer it
 };
+
+// What a topology says of them.
+server_limits limits_of(const http_config& config);
 
 class server {
 public:

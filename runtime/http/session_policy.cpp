@@ -34,11 +34,22 @@ session_policy::~session_policy() {
     leave(s);
 }
 
+session_limits session_limits_of(const http_config& config) {
+  session_limits l;
+  l.subscriptions = config.limits.subscriptions;
+  l.commands_per_second = config.limits.commands_per_second;
+  l.connect_ms = static_cast<std::uint32_t>(config.limits.connect.count());
+  l.stall_ms = static_cast<std::uint32_t>(config.limits.stall.count());
+  return l;
+}
+
 session_policy::session_policy(std::string client, std::string server_version,
                                std::shared_ptr<const table_directory> tables, session_output& output,
                                session_publishers& publishers, session_limits limits, std::int64_t now_ms)
     : client_(std::move(client)), server_version_(std::move(server_version)), tables_(std::move(tables)),
-      output_(output), publishers_(publishers), limits_(limits), opened_ms_(now_ms) {}
+      output_(output), publishers_(publishers), limits_(limits),
+      rate_(limits.commands_per_second, 10.0 * limits.commands_per_second, now_ms),
+      patience_(limits.commands_per_second, 10.0 * limits.commands_per_second, now_ms), opened_ms_(now_ms) {}
 
 session_policy::subscription* session_policy::find(std::string_view channel) {
   for (auto& s : subscriptions_)
@@ -111,12 +122,24 @@ void session_policy::on_message(std::string_view text, std::int64_t now_ms) {
   pinged_ = false; // whatever it says, the client is alive
   auto parsed = parse_commands(text, limits_.commands);
   for (auto& command : parsed.commands) {
-    handle(command, now_ms);
+    if (!over_rate(command, now_ms))
+      handle(command, now_ms);
     if (closed_)
       return;
   }
   if (!parsed.problem.empty())
     close(client_close::bad_request, "bad request");
+}
+
+bool session_policy::over_rate(const client_command& command, std::int64_t now_ms) {
+  if (rate_.take(now_ms))
+    return false;
+  output_.refused_command();
+  if (!patience_.take(now_ms))
+    close(client_close::too_many_requests, "too many requests");
+  else if (command.id != 0)
+    answer(error_reply(command.id, client_error::too_many_requests, "too many requests", true));
+  return true;
 }
 
 void session_policy::handle(client_command& command, std::int64_t now_ms) {

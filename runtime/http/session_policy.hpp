@@ -9,6 +9,7 @@
 
 #include "proto/client_command.hpp"
 #include "proto/topology.hpp"
+#include "runtime/core/token_bucket.hpp"
 #include "runtime/http/admission.hpp"
 #include "runtime/http/lane_port.hpp"
 #include "runtime/http/web_socket.hpp"
@@ -16,7 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -41,6 +42,8 @@ public:
     static_cast<void>(table);
     static_cast<void>(part);
   }
+  // For metrics: a command was refused because of its rate.
+  virtual void refused_command() {}
 };
 
 // The publishers, as the policy sees them. Each call is a message to the table's publisher; answers come by the on_...
@@ -66,7 +69,11 @@ struct session_limits {
   std::uint32_t answer_ms = 4'500;     // a publisher's answer; SDKs wait 5 s
   std::size_t waiting_answers = 2'000; // answers behind one that is not known yet; more end the connection
   command_limits commands;
+  std::uint32_t commands_per_second = 100; // ten times as many at once
 };
+
+// What a topology says of them.
+session_limits session_limits_of(const http_config& config);
 
 class session_policy {
 public:
@@ -168,6 +175,7 @@ private:
   void ask_next(std::int64_t now_ms);
   void end_all();
   void close(std::uint16_t code, std::string_view reason);
+  bool over_rate(const client_command& command, std::int64_t now_ms);
 
   std::string client_, server_version_;
   std::shared_ptr<const table_directory> tables_;
@@ -176,11 +184,13 @@ private:
   const session_limits limits_;
   std::vector<subscription> subscriptions_;
   admission admission_;
-  std::deque<waiting_answer> answers_; // at most limits_.waiting_answers; not empty only while the first is not known
+  // At most limits_.waiting_answers; not empty only while the first is not known. A list costs nothing while it is empty.
+  std::list<waiting_answer> answers_;
   std::uint32_t next_generation_ = 1;
   std::uint32_t asked_ = 0; // generation of the subscription whose catch-up is under way; 0: none
   std::int64_t asked_ms_ = 0;
   std::size_t turn_ = 0; // where the search for the next lagging subscription starts
+  token_bucket rate_, patience_; // of commands: beyond the first they are refused, beyond the second the session ends
   bool connected_ = false, closed_ = false;
   bool refused_ = false; // connect was answered with an error: the client may try again with another token
   bool busy_ = false;    // a push was refused; on_writable() will come

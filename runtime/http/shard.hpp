@@ -3,9 +3,12 @@
 
 #include "proto/topology.hpp"
 #include "runtime/core/reactor.hpp"
+#include "runtime/core/reactor_post.hpp"
+#include "runtime/core/token_bucket.hpp"
 #include "runtime/http/origin.hpp"
 #include "runtime/http/server.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/basic_stream_socket.hpp>
@@ -17,7 +20,10 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace weir::http {
@@ -34,7 +40,18 @@ using timer = boost::asio::basic_waitable_timer<clock, boost::asio::wait_traits<
 // What all reactors share. Read-only but for the counts.
 struct common_state {
   common_state(server_limits l, server_handlers h, origin_policy p)
-      : limits(l), handlers(std::move(h)), policy(std::move(p)) {}
+      : limits(l), handlers(std::move(h)), policy(std::move(p)),
+        upgrades_(l.upgrades_per_second, 2.0 * l.upgrades_per_second, steady_ms()) {}
+
+  void refused(std::string_view reason) const {
+    if (handlers.refused)
+      handlers.refused(reason);
+  }
+  // A session more: false if too many came lately.
+  bool admit_session();
+  // A connection more of this address: false if it has too many. Each true wants a forget_address().
+  bool admit_address(std::uint64_t address);
+  void forget_address(std::uint64_t address);
 
   const server_limits limits;
   const server_handlers handlers;
@@ -44,12 +61,25 @@ struct common_state {
   std::atomic<std::size_t> refusing{0};           // being told 503
   std::mutex mutex;
   std::condition_variable gone; // a connection ended
+
+private:
+  std::mutex admission_; // guards all below
+  token_bucket upgrades_;
+  std::unordered_map<std::uint64_t, std::size_t> addresses_;
 };
+
+// Why a connection's first request is refused.
+enum class refusal : std::uint8_t { none, full, address };
+
+// Seconds for Retry-After, chosen at random so that those who were refused together do not come back together.
+std::string retry_after();
 
 // Counts a connection as long as it lives, also while it is handed from HTTP to WebSocket.
 class slot {
 public:
-  slot(std::shared_ptr<common_state> common, bool refusing) : common_(std::move(common)), refusing_(refusing) {
+  // `address`: admitted before; 0: not counted.
+  slot(std::shared_ptr<common_state> common, bool refusing, std::uint64_t address = 0)
+      : common_(std::move(common)), address_(address), refusing_(refusing) {
     ++count();
   }
   slot(slot&& other) noexcept = default;
@@ -57,6 +87,8 @@ public:
   ~slot() {
     if (!common_)
       return;
+    if (address_ != 0)
+      common_->forget_address(address_);
     --count();
     std::lock_guard lock(common_->mutex);
     common_->gone.notify_all();
@@ -65,6 +97,7 @@ public:
 private:
   std::atomic<std::size_t>& count() { return refusing_ ? common_->refusing : common_->serving; }
   std::shared_ptr<common_state> common_;
+  std::uint64_t address_;
   bool refusing_;
 };
 
@@ -79,13 +112,30 @@ public:
   virtual void flush() = 0;
 };
 
+struct shard;
+
+// Waits for the end of the round, when flush() is called; not any more once it is destroyed.
+class flushed_connection : public connection {
+public:
+  ~flushed_connection() override;
+
+protected:
+  explicit flushed_connection(std::shared_ptr<shard> home) : shard_(std::move(home)) {}
+  void make_dirty();
+  std::shared_ptr<shard> shard_;
+
+private:
+  friend struct shard;
+  bool dirty_ = false;
+};
+
 struct shard : std::enable_shared_from_this<shard> {
   shard(reactor& r, std::shared_ptr<common_state> c)
       : home(r), common(std::move(c)), acceptor(r.context()), pause(r.context()) {}
 
   // One hook for all that became dirty in a round.
-  void mark_dirty(std::shared_ptr<connection> c) {
-    dirty.push_back(std::move(c));
+  void mark_dirty(flushed_connection* c) {
+    dirty.push_back(c);
     if (dirty.size() == 1)
       home.at_round_end([self = shared_from_this()] { self->flush(); });
   }
@@ -93,8 +143,19 @@ struct shard : std::enable_shared_from_this<shard> {
   void flush() {
     flushing.swap(dirty);
     for (auto& c : flushing)
-      c->flush();
+      if (c) {
+        c->dirty_ = false;
+        std::exchange(c, nullptr)->flush();
+      }
     flushing.clear();
+    if (sent > 0 && common->handlers.sent)
+      common->handlers.sent(std::exchange(sent, 0));
+  }
+
+  void forget_dirty(const flushed_connection* c) {
+    std::replace(dirty.begin(), dirty.end(), const_cast<flushed_connection*>(c), static_cast<flushed_connection*>(nullptr));
+    std::replace(flushing.begin(), flushing.end(), const_cast<flushed_connection*>(c),
+                 static_cast<flushed_connection*>(nullptr));
   }
 
   reactor& home;
@@ -104,8 +165,20 @@ struct shard : std::enable_shared_from_this<shard> {
   bool accepting = false;
   bool finishing = false;
   std::unordered_set<connection*> open;
-  std::vector<std::shared_ptr<connection>> dirty, flushing;
+  // Not owned: a connection takes itself out when it ends, so that a delivery costs no counting of references.
+  std::vector<flushed_connection*> dirty, flushing;
+  std::uint64_t sent = 0; // bytes to sessions, since they were told
 };
+
+inline flushed_connection::~flushed_connection() {
+  if (dirty_)
+    shard_->forget_dirty(this);
+}
+
+inline void flushed_connection::make_dirty() {
+  if (!std::exchange(dirty_, true))
+    shard_->mark_dirty(this);
+}
 
 // Takes part in the shard's list as long as it lives.
 class enlisted {
@@ -123,7 +196,8 @@ private:
 inline tcp_socket& lowest(tcp_socket& s) { return s; }
 inline tcp_socket& lowest(tls_stream& s) { return s.next_layer(); }
 
-// Starts to serve a socket; `refuse`: its first request is answered 503.
-void start_connection(std::shared_ptr<shard> home, tcp_socket socket, peer_info peer, bool refuse);
+// Starts to serve a socket; refused: its first request is answered 503 or 429. `address`: counted, see slot.
+void start_connection(std::shared_ptr<shard> home, tcp_socket socket, peer_info peer, std::uint64_t address,
+                      refusal refused);
 
 } // namespace weir::http

@@ -1,6 +1,7 @@
 #include "runtime/http/uri.hpp"
 
 #include "runtime/core/percent.hpp"
+#include "runtime/core/utf8.hpp"
 #include "runtime/http/origin.hpp"
 
 #include <algorithm>
@@ -29,34 +30,6 @@ bool each_part(std::string_view text, char separator, F f) {
 }
 
 } // namespace
-
-bool is_utf8(std::string_view text) {
-  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
-  const auto* const end = p + text.size();
-  while (p < end) {
-    const unsigned c = *p++;
-    if (c < 0x80)
-      continue;
-    int more = 0;
-    std::uint32_t point = 0, least = 0;
-    if (c >= 0xC2 && c <= 0xDF)
-      more = 1, point = c & 0x1F, least = 0x80;
-    else if (c >= 0xE0 && c <= 0xEF)
-      more = 2, point = c & 0x0F, least = 0x800;
-    else if (c >= 0xF0 && c <= 0xF4)
-      more = 3, point = c & 0x07, least = 0x10000;
-    else
-      return false;
-    for (; more > 0; --more) {
-      if (p == end || (*p & 0xC0) != 0x80)
-        return false;
-      point = point << 6 | (*p++ & 0x3F);
-    }
-    if (point < least || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF))
-      return false;
-  }
-  return true;
-}
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string spaced(text);

@@ -38,6 +38,4 @@ struct url {
 // ec::bad_argument with a message that shows what a URL looks like. A URL without scheme means http.
 result<url> parse_url(std::string_view text);
 
-bool is_utf8(std::string_view text);
-
 } // namespace weir::http

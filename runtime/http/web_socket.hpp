@@ -13,6 +13,8 @@ class reactor;
 
 namespace weir::http {
 
+class frame_forms;
+
 // A ready-made WebSocket text message: server frames are not masked, so header and payload are the same bytes for every
 // session.
 struct frame {
@@ -20,6 +22,8 @@ struct frame {
   std::size_t header = 0; // length of the header
   // The same with a message for each line of the payload, where it has several.
   std::shared_ptr<const frame> apart = nullptr;
+  // The same in other forms, made when first needed; null: has none.
+  std::shared_ptr<frame_forms> forms = nullptr;
   std::string_view payload() const { return std::string_view{bytes}.substr(header); }
 };
 
@@ -59,8 +63,10 @@ class web_socket_handler {
 public:
   virtual ~web_socket_handler() = default;
   virtual void on_message(std::string_view text) = 0; // one whole text message, valid UTF-8
-  virtual void on_writable() = 0;                     // a refused push may be tried again
-  virtual void on_closed() = 0;                       // last call; the web_socket is gone afterwards
+  // One whole binary message. False: not spoken by this session; the connection is closed with 3501.
+  virtual bool on_binary(std::string_view) { return false; }
+  virtual void on_writable() = 0; // a refused push may be tried again
+  virtual void on_closed() = 0;   // last call; the web_socket is gone afterwards
 };
 
 } // namespace weir::http

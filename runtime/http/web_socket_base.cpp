@@ -1,6 +1,7 @@
 #include "runtime/http/web_socket_base.hpp"
 
 #include "runtime/core/log.hpp"
+#include "runtime/http/frame_forms.hpp"
 #include "runtime/http/wire.hpp"
 
 #include <boost/asio/post.hpp>
@@ -8,6 +9,8 @@
 namespace weir::http {
 namespace {
 
+// Replies are compressed for one session each.
+constexpr std::size_t least_deflated_reply = 1 << 10;
 // From a close frame to the end of the socket.
 constexpr std::uint32_t closing_ms = 5'000;
 // From the end of the closing handshake to the end of the socket.
@@ -16,13 +19,51 @@ constexpr std::uint32_t lingering_ms = 1'000;
 } // namespace
 
 web_socket_base::web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer)
-    : shard_(std::move(home)), counted_(std::move(counted)), peer_(std::move(peer)), listed_(shard_, this),
-      deadline_(shard_->home.context()) {}
+    : flushed_connection(std::move(home)), counted_(std::move(counted)), peer_(std::move(peer)), listed_(shard_, this),
+      deadline_(
+          [](void* self) {
+            auto& expired = *static_cast<web_socket_base*>(self);
+            const auto alive = expired.shared_from_this();
+            if (!expired.open_)
+              expired.shard_->common->refused("handshake");
+            expired.kill();
+          },
+          this) {}
+
+const frame_ptr& web_socket_base::form_of(const frame_ptr& f) {
+  const auto& said = joins_ || !f->apart ? f : f->apart;
+  if (deflates_ && said->forms)
+    if (const auto& shorter = said->forms->deflated(*said))
+      return shorter;
+  return said;
+}
 
 bool web_socket_base::push(const frame_ptr& f) {
-  if (sealed_ || dead_ || !open_ || !outbox_.push(joins_ || !f->apart ? f : f->apart, busy_))
+  if (sealed_ || dead_ || !open_)
     return false;
+  if (throttle_ && held_back()) {
+    outbox_.refuse();
+    return false;
+  }
+  const auto& form = form_of(f);
+  if (!form)
+    return true;
+  if (!outbox_.push(form, busy_))
+    return false;
+  pushed(*form);
+  if (throttle_)
+    throttle_->bucket.take_on_credit(steady_ms(), static_cast<double>(form->bytes.size()));
   make_dirty();
+  return true;
+}
+
+bool web_socket_base::held_back() {
+  if (throttle_->wake.waits())
+    return true;
+  const auto now = steady_ms();
+  if (!throttle_->bucket.in_debt(now))
+    return false;
+  shard_->home.timers().set(throttle_->wake, now, throttle_->bucket.ms_until(now));
   return true;
 }
 
@@ -33,6 +74,9 @@ void web_socket_base::reply(std::string payload) {
     payload.insert(0, frame_header(1, payload.size()));
   else
     payload = message_for_each_line(payload);
+  if (deflates_ && payload.size() >= least_deflated_reply)
+    if (auto shorter = deflate_messages(payload); !shorter.empty())
+      payload = std::move(shorter);
   outbox_.add(std::move(payload));
   make_dirty();
 }
@@ -65,7 +109,6 @@ void web_socket_base::kill() {
 }
 
 void web_socket_base::flush() {
-  dirty_ = false;
   if (!busy_ && !dead_ && !outbox_.empty())
     write_outbox();
 }
@@ -74,17 +117,13 @@ void web_socket_base::take_protocol_bytes(std::string bytes) {
   if (sealed_ || dead_)
     return;
   const bool closes = open_ && !bytes.empty() && static_cast<unsigned char>(bytes.front()) == 0x88;
+  // Beast's own word for a message that is too large; what its read ends with may be another error by then.
+  if (closes && bytes.size() >= 4 && bytes.compare(2, 2, "\x03\xF1") == 0) // 1009
+    shard_->common->refused("message");
   outbox_.add(std::move(bytes));
   if (closes)
     seal();
   make_dirty();
-}
-
-void web_socket_base::make_dirty() {
-  if (dirty_)
-    return;
-  dirty_ = true;
-  shard_->mark_dirty(shared_from_this());
 }
 
 void web_socket_base::seal() {
@@ -98,18 +137,14 @@ void web_socket_base::shorten_closing() {
 }
 
 void web_socket_base::arm_deadline(std::uint32_t ms) {
-  deadline_.expires_after(std::chrono::milliseconds(ms));
-  deadline_.async_wait([weak = weak_from_this()](error_code failed) {
-    if (failed)
-      return;
-    if (auto alive = weak.lock())
-      alive->kill();
-  });
+  shard_->home.timers().set(deadline_, steady_ms(), ms);
 }
 
 void web_socket_base::opened() {
   deadline_.cancel();
   open_ = true;
+  if (const auto rate = shard_->common->limits.session_bytes_per_second)
+    throttle_ = std::make_unique<throttle>(static_cast<double>(rate), *this);
   if (shard_->finishing) {
     close(3001, "shutdown");
   } else {
@@ -137,20 +172,19 @@ void web_socket_base::received(bool text, std::string_view message) {
   reading_ = false;
   // After a close frame of ours only the other side's is awaited.
   if (!sealed_ && handler_) {
-    if (!text) {
-      // 3501 is what the protocol's clients take as final; after 1003 they would come back with the same.
-      close(3501, "only text messages are spoken here");
-    } else {
-      try {
+    try {
+      if (text)
         handler_->on_message(message);
-      } catch (const std::exception& e) {
-        log::error("http", "a session failed at a message", {{"what", e.what()}, {"peer", peer_.address}});
-        close(1011, "internal error");
-      }
+      else if (!handler_->on_binary(message))
+        // 3501 is what the protocol's clients take as final; after 1003 they would come back with the same.
+        close(3501, "only text messages are spoken here");
+    } catch (const std::exception& e) {
+      log::error("http", "a session failed at a message", {{"what", e.what()}, {"peer", peer_.address}});
+      close(1011, "internal error");
     }
   }
   if (!sealed_ && !has_reply_room())
-    paused_ = true;
+    paused_ = self();
   else
     read_on();
 }
@@ -160,11 +194,13 @@ void web_socket_base::ended() {
   if (ended_)
     return;
   ended_ = true;
+  const auto alive = std::exchange(paused_, nullptr);
   if (!dead_) {
     dead_ = true;
     close_socket();
   }
   deadline_.cancel();
+  throttle_.reset();
   outbox_.clear();
   busy_ = false;
   run_waiters();
@@ -180,12 +216,13 @@ void web_socket_base::begin_busy() {
 
 void web_socket_base::progressed(std::size_t bytes) {
   outbox_.written(bytes);
+  shard_->sent += bytes;
   last_progress_ = clock::now();
   if (room_waiter_ && has_reply_room())
     std::exchange(room_waiter_, nullptr)->run();
   // Half of the bound, so that reading does not flutter.
   if (paused_ && (sealed_ || outbox_.reply_bytes() <= outbox::reply_bytes_bound / 2)) {
-    paused_ = false;
+    const auto alive = std::exchange(paused_, nullptr);
     read_on();
   }
 }
@@ -193,6 +230,18 @@ void web_socket_base::progressed(std::size_t bytes) {
 void web_socket_base::drained() {
   busy_ = false;
   run_waiters();
+  all_written();
+  if (!throttle_ || !throttle_->wake.waits())
+    tell_writable();
+}
+
+void web_socket_base::throttle_ended() {
+  // Else drained() tells.
+  if (!busy_ && outbox_.empty())
+    tell_writable();
+}
+
+void web_socket_base::tell_writable() {
   if (outbox_.reopen() && handler_ && !sealed_)
     handler_->on_writable();
 }

@@ -19,20 +19,20 @@ struct waiter {
   virtual void run() = 0;
 };
 
-class web_socket_base : public web_socket, public connection {
+class web_socket_base : public web_socket, public flushed_connection {
 public:
   web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer);
 
   bool push(const frame_ptr& f) final;
-  void reply(std::string payload) final;
-  void close(std::uint16_t code, std::string_view reason) final;
+  void reply(std::string payload) override;
+  void close(std::uint16_t code, std::string_view reason) override;
   std::uint64_t stalled_ms() const final;
   const peer_info& peer() const final { return peer_; }
   reactor& home() final { return shard_->home; }
 
   void finish() final;
   void kill() final;
-  void flush() final;
+  void flush() override;
 
   // For the layer under the WebSocket stream.
   void take_protocol_bytes(std::string bytes);
@@ -49,6 +49,12 @@ protected:
   virtual void write_outbox() = 0;
   virtual void read_next() = 0; // calls received() or ended()
   virtual void close_socket() = 0;
+  // What this session is sent in the place of `f`, shared by all like it. Null: nothing, and it counts as sent.
+  virtual const frame_ptr& form_of(const frame_ptr& f);
+  // That form of a frame is in the outbox.
+  virtual void pushed(const frame&) {}
+  // The outbox is empty; for good, if sealed().
+  virtual void all_written() {}
 
   void opened(); // after the handshake
   void received(bool text, std::string_view message);
@@ -59,17 +65,31 @@ protected:
   void broken(); // the socket failed; ended() follows
   void arm_deadline(std::uint32_t ms);
   bool dead() const { return dead_; }
+  bool sealed() const { return sealed_; }
+  void seal(); // a close frame or its like is in the outbox: nothing more goes in
+  web_socket_handler* handler() { return handler_.get(); }
   // The client takes messages one at a time, so several objects may share one. Else each object is a message of its
   // own: SDKs outside browsers hand over all messages of one read at once, and centrifuge-js 5.6 to 5.8 then handles
   // the objects of neighbouring messages in turns, out of order.
   void join_objects() { joins_ = true; }
+  // permessage-deflate was agreed on, with a window of 15 bits for what we send.
+  void deflate_output() { deflates_ = true; }
 
-  std::shared_ptr<shard> shard_;
   outbox outbox_;
 
 private:
-  void make_dirty();
-  void seal(); // a close frame is in the outbox: nothing more goes in
+  // What limits.session_bytes_per_second asks for.
+  struct throttle {
+    throttle(double bytes_per_second, web_socket_base& owner)
+        : bucket(bytes_per_second, bytes_per_second, steady_ms()),
+          wake([](void* self) { static_cast<web_socket_base*>(self)->throttle_ended(); }, &owner) {}
+    token_bucket bucket;
+    timer_wheel::entry wake; // waits: pushes are refused until then
+  };
+
+  bool held_back(); // by the throttle
+  void throttle_ended();
+  void tell_writable();
   void read_on();
   void run_waiters();
   std::shared_ptr<web_socket_base> self() { return std::static_pointer_cast<web_socket_base>(shared_from_this()); }
@@ -79,17 +99,19 @@ private:
   enlisted listed_;
   std::unique_ptr<web_socket_handler> handler_;
   std::unique_ptr<waiter> room_waiter_, written_waiter_;
-  timer deadline_;
+  std::unique_ptr<throttle> throttle_;
+  timer_wheel::entry deadline_;
   clock::time_point last_progress_{};
   bool open_ = false; // handshake done
   bool joins_ = false;
+  bool deflates_ = false;
   bool sealed_ = false;
   bool dead_ = false;  // the socket is closed
   bool ended_ = false; // the session was told
-  bool dirty_ = false;
   bool busy_ = false;    // a write waits for the socket
   bool reading_ = false; // a read is pending
-  bool paused_ = false;  // reading waits for replies to be written
+  // Itself while reading waits for replies to be written, as no pending read keeps it alive then.
+  std::shared_ptr<web_socket_base> paused_;
 };
 
 } // namespace weir::http

@@ -1,6 +1,6 @@
 #include "runtime/http/web_socket_connection.hpp"
 
-#include "runtime/http/web_socket_base.hpp"
+#include "runtime/http/outbox_writer.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/bind_handler.hpp>
@@ -10,7 +10,6 @@
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <netinet/tcp.h>
-#include <sys/socket.h>
 
 namespace weir::http {
 namespace {
@@ -22,6 +21,8 @@ namespace websocket = boost::beast::websocket;
 // How much the kernel may hold unsent: with its own default (megabytes a socket) a slow client would be served from a
 // stale queue out of our sight.
 constexpr int unsent_bytes = 128 << 10;
+// Of what clients compress, where they let us choose: 1 KiB a session instead of 32.
+constexpr int client_window_bits = 10;
 
 // What a handler waits with until the outbox lets it go on.
 template <class Bound>
@@ -104,11 +105,15 @@ void async_teardown(beast::role_type, outbox_layer<Stream>& layer, Handler&& han
 }
 
 template <class Stream>
-class web_socket_connection final : public web_socket_base {
+class web_socket_connection final : public outbox_writer<Stream> {
+  using base = outbox_writer<Stream>;
+  using base::arm_deadline, base::dead, base::deflate_output, base::ended, base::join_objects, base::opened,
+      base::received, base::shared_from_this, base::shard_, base::socket;
+
 public:
   web_socket_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early,
                         parsed_request request, slot counted, peer_info peer)
-      : web_socket_base(std::move(home), std::move(counted), std::move(peer)),
+      : base(std::move(home), std::move(counted), std::move(peer)),
         request_(std::make_unique<parsed_request>(std::move(request))),
         stream_(std::move(stream), *this, std::move(early)) {}
 
@@ -124,7 +129,20 @@ public:
     // Only browsers send it, and all of them do.
     if (request_->find(beast::http::field::origin) != request_->end())
       join_objects();
-    stream_.set_option(websocket::stream_base::decorator([offers_json](websocket::response_type& r) {
+    if (limits.compression) {
+      // Nothing is kept from one message to the next, so that our frames can be shared and inflating needs little.
+      websocket::permessage_deflate deflate;
+      deflate.server_enable = true;
+      deflate.server_no_context_takeover = true;
+      deflate.client_no_context_takeover = true;
+      deflate.client_max_window_bits = client_window_bits;
+      stream_.set_option(deflate);
+    }
+    stream_.set_option(websocket::stream_base::decorator([this, offers_json](websocket::response_type& r) {
+      const auto agreed = std::string_view(r[beast::http::field::sec_websocket_extensions]);
+      // A client that wants a smaller window of us gets its messages plain: ours are compressed for all alike.
+      if (agreed.find("permessage-deflate") != agreed.npos && agreed.find("server_max_window_bits") == agreed.npos)
+        deflate_output();
       r.set(beast::http::field::server, "weir");
       if (offers_json)
         r.set(beast::http::field::sec_websocket_protocol, "centrifuge-json");
@@ -143,7 +161,7 @@ public:
   }
 
 private:
-  tcp_socket& socket() { return lowest(stream_.next_layer().next_layer()); }
+  Stream& transport() override { return stream_.next_layer().next_layer(); }
 
   bool offers_json_protocol() const {
     for (auto [it, end] = request_->equal_range(beast::http::field::sec_websocket_protocol); it != end; ++it)
@@ -154,9 +172,8 @@ private:
 
   void read_next() override {
     buffer_.consume(buffer_.size());
-    // A connection that is idle most of the time should not keep the room of its largest message.
-    if (buffer_.capacity() > keep_bytes)
-      buffer_.shrink_to_fit();
+    // A connection that is idle most of the time should not keep the room of a message.
+    buffer_.shrink_to_fit();
     stream_.async_read(buffer_, [this, alive = shared_from_this()](error_code failed, std::size_t) {
       if (failed) {
         ended();
@@ -167,87 +184,9 @@ private:
     });
   }
 
-  void close_socket() override {
-    error_code ignored;
-    socket().close(ignored);
-  }
-
-  void write_outbox() override {
-    if constexpr (std::is_same_v<Stream, tcp_socket>)
-      write_plain();
-    else
-      write_tls();
-  }
-
-  void write_plain() {
-    while (!outbox_.empty()) {
-      iovec parts[64];
-      msghdr message{};
-      message.msg_iov = parts;
-      message.msg_iovlen = outbox_.gather(parts);
-      const auto sent = ::sendmsg(socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent >= 0) {
-        progressed(static_cast<std::size_t>(sent));
-        if (dead())
-          return;
-      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        wait_writable();
-        return;
-      } else if (errno != EINTR) {
-        broken();
-        return;
-      }
-    }
-    drained();
-  }
-
-  void wait_writable() {
-    begin_busy();
-    socket().async_wait(tcp_socket::wait_write, [this, alive = shared_from_this()](error_code failed) {
-      if (dead())
-        return;
-      if (failed)
-        broken();
-      else
-        write_plain();
-    });
-  }
-
-  // A TLS record has to be made from its bytes anyway, so they are gathered into one buffer; one write is under way at
-  // most.
-  void write_tls() {
-    if (outbox_.empty()) {
-      drained();
-      return;
-    }
-    iovec parts[64];
-    const auto n = outbox_.gather(parts);
-    record_.clear();
-    for (std::size_t i = 0; i < n && record_.size() < record_bytes; ++i)
-      record_.append(static_cast<const char*>(parts[i].iov_base),
-                     std::min(parts[i].iov_len, record_bytes - record_.size()));
-    begin_busy();
-    stream_.next_layer().next_layer().async_write_some(
-        asio::buffer(record_), [this, alive = shared_from_this()](error_code failed, std::size_t sent) {
-          if (dead())
-            return;
-          if (failed) {
-            broken();
-            return;
-          }
-          progressed(sent);
-          if (!dead())
-            write_tls();
-        });
-  }
-
-  static constexpr std::size_t record_bytes = 16 << 10; // a TLS record's most
-  static constexpr std::size_t keep_bytes = 8 << 10;
-
   std::unique_ptr<parsed_request> request_; // until the handshake is done
-  websocket::stream<outbox_layer<Stream>, false> stream_;
+  websocket::stream<outbox_layer<Stream>, true> stream_;
   beast::flat_buffer buffer_;
-  std::string record_;
 };
 
 } // namespace

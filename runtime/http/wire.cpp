@@ -1,5 +1,7 @@
 #include "runtime/http/wire.hpp"
 
+#include "runtime/http/frame_forms.hpp"
+
 #include <algorithm>
 #include <boost/beast/http/status.hpp>
 #include <nlohmann/json.hpp>
@@ -58,7 +60,8 @@ std::string response_head(const response& r, bool keep_alive) {
   append_line(out, "Server", "weir");
   if (has_body(r.status)) {
     append_line(out, "Content-Type", r.content_type);
-    append_line(out, "Content-Length", std::to_string(r.body.size()));
+    if (!r.unbounded)
+      append_line(out, "Content-Length", std::to_string(r.body.size()));
   }
   const auto standard = [&](std::string_view name, std::string_view value) {
     if (!brings(r, name))
@@ -93,6 +96,17 @@ std::string frame_header(unsigned opcode, std::size_t payload_bytes) {
   return out;
 }
 
+frame_lengths frame_header_of(std::string_view frame) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(frame[i])); };
+  const std::size_t length = byte(1) & 0x7F, width = length == 126 ? 2 : length == 127 ? 8 : 0;
+  frame_lengths out{2 + width, length};
+  if (width > 0)
+    out.payload_bytes = 0;
+  for (std::size_t i = 0; i < width; ++i)
+    out.payload_bytes = out.payload_bytes << 8 | byte(2 + i);
+  return out;
+}
+
 std::string close_frame(std::uint16_t code, std::string_view reason) {
   std::size_t n = std::min<std::size_t>(reason.size(), 123);
   if (n < reason.size())
@@ -122,8 +136,9 @@ frame_ptr make_text_frame(std::string_view payload) {
   f->bytes = frame_header(1, payload.size());
   f->header = f->bytes.size();
   f->bytes += payload;
+  f->forms = std::make_shared<frame_forms>();
   if (payload.find('\n') != std::string_view::npos)
-    f->apart = std::make_shared<const frame>(frame{message_for_each_line(payload), 0});
+    f->apart = std::make_shared<const frame>(frame{message_for_each_line(payload), 0, nullptr, std::make_shared<frame_forms>()});
   return f;
 }
 

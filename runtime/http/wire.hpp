@@ -20,6 +20,11 @@ bool has_body(unsigned status);
 std::string frame_header(unsigned opcode, std::size_t payload_bytes);
 // Text messages, one for each line of the payload.
 std::string message_for_each_line(std::string_view payload);
+// Reads back what frame_header() wrote.
+struct frame_lengths {
+  std::size_t header_bytes = 0, payload_bytes = 0;
+};
+frame_lengths frame_header_of(std::string_view frame);
 // `reason` is cut at 123 bytes, between characters.
 std::string close_frame(std::uint16_t code, std::string_view reason);
 

@@ -60,6 +60,8 @@ inline constexpr counter_name<1> transactions{
     "weir_transactions_total", "Transactions on partition state by their answer.", {"result"}};
 inline constexpr histogram_name<0> apply_seconds{
     "weir_apply_seconds", "From sending a transaction to its acknowledgement.", buckets::seconds, {}};
+inline constexpr gauge_name<1> kafka_up{
+    "weir_kafka_up", "1 while the brokers of the source answer.", {"source"}};
 inline constexpr gauge_name<1> redis_up{"weir_redis_link_up", "1 while the link is ready.", {"link"}};
 inline constexpr counter_name<1> redis_reconnects{
     "weir_redis_reconnects_total", "Connections made after the first.", {"link"}};
@@ -86,7 +88,7 @@ inline constexpr gauge_name<0> sessions{"weir_sessions", "Clients connected.", {
 inline constexpr gauge_name<1> subscriptions{"weir_subscriptions", "Open subscriptions.", {"table"}};
 inline constexpr counter_name<1> frames{"weir_frames_total", "Frames handed to sessions' sockets.", {"table"}};
 inline constexpr counter_name<0> bytes_sent{
-    "weir_sent_bytes_total", "Bytes of frames and replies handed to sessions' sockets.", {}};
+    "weir_sent_bytes_total", "Bytes that the sockets of sessions took, compressed ones as they are sent.", {}};
 inline constexpr counter_name<1> catch_ups{
     "weir_catch_ups_total", "Catch-up frames made for sessions behind the head.", {"table"}};
 inline constexpr counter_name<1> conflated{
@@ -96,6 +98,9 @@ inline constexpr counter_name<1> closes{
 
 // HTTP.
 inline constexpr counter_name<1> http_requests{"weir_http_requests_total", "Requests answered, by status.", {"status"}};
+// reason: connections, address, upgrades, handshake, head, body, message, commands.
+inline constexpr counter_name<1> refused{
+    "weir_refused_total", "Clients and requests refused because a limit of http.limits was met.", {"reason"}};
 inline constexpr gauge_name<0> http_connections{"weir_http_connections", "Open connections, WebSockets included.", {}};
 
 // Tokens and permissions. reason: missing, expired, signature, denied, ...: docs/security.md lists them.

@@ -6,20 +6,25 @@
 namespace weir::redis {
 
 start_decision decide_start(const std::vector<offset>& stored, const kafka::partition_range& range, start_at start,
-                            bool lost_state_possible, bool forgetful_broker) {
+                            witness lost, bool forgetful_broker, const std::vector<offset>& began) {
   start_decision decided;
   auto begin = start == start_at::earliest ? range.low : range.high;
-  if (lost_state_possible && range.committed) {
-    // Kafka remembers that this group was here: what Redis held is gone. `latest` would skip what it stood for.
+  // What Redis held is gone. `latest` would skip what it stood for.
+  if (lost == witness::owner) {
+    decided.warnings.emplace_back("Redis has no position any more: its state was lost. Building it anew from Kafka");
+    begin = range.low;
+  } else if (lost == witness::committed && range.committed) {
     decided.warnings.push_back(fmt::format(
         "Redis has no position although the group committed offset {}: its state was lost. Building it anew "
         "from the oldest record",
         range.committed->value));
     begin = range.low;
   }
-  for (auto at : stored) {
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const auto at = stored[i];
     if (at == no_position) {
-      decided.positions.push_back(begin);
+      const bool known = lost == witness::owner && i < began.size() && began[i] != no_position;
+      decided.positions.push_back(known ? std::clamp(began[i], range.low, range.high) : begin);
     } else if (at < range.low || at > range.high) {
       const bool made_anew = at > range.high;
       if (forgetful_broker) {

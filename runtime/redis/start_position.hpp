@@ -16,10 +16,17 @@ struct start_decision {
   std::string problem;               // not empty: the partition is blocked, this says why and what to do
 };
 
-// `stored`: by table, no_position where it has none. `lost_state_possible`: Redis knows nothing of this partition
-// although weir commits to Kafka as it goes, so a commit of the group is a witness that state was lost.
+// What is known of a partition of which Redis knows nothing: no transaction was ever applied, as far as it says.
+enum class witness {
+  none,      // Redis knows the partition, or nobody could tell
+  committed, // weir commits to Kafka as it goes: a commit of the group means that state was lost
+  owner,     // this owner had transactions acknowledged: state was lost
+};
+
+// `stored`: by table, no_position where it has none. `began`: by table, where this owner itself let it begin, else
+// no_position; what was lost is read from there again. Empty: nothing is known.
 // `forgetful_broker`: the embedded one; a position that it does not hold is no alarm.
 start_decision decide_start(const std::vector<offset>& stored, const kafka::partition_range& range, start_at start,
-                            bool lost_state_possible, bool forgetful_broker);
+                            witness lost, bool forgetful_broker, const std::vector<offset>& began = {});
 
 } // namespace weir::redis

@@ -26,6 +26,7 @@ struct channel::impl {
   static ring_limits ring_limits_of(const table_config& table, ring_limits limits) {
     limits.entries =
         static_cast<std::size_t>(std::min<std::uint64_t>(limits.entries, std::max<std::uint64_t>(1, table.keep_count)));
+    limits.bytes = static_cast<std::size_t>(std::min<std::uint64_t>(limits.bytes, table.max_view_bytes));
     if (table.keep_age)
       limits.age_ms = table.keep_age->count();
     return limits;

@@ -1,5 +1,6 @@
 #include "runtime/table/record_reader.hpp"
 
+#include "runtime/core/utf8.hpp"
 #include "runtime/table/raw.hpp"
 
 #include <bit>
@@ -186,21 +187,7 @@ bool record_reader::key_at(const pointer& where, std::string_view& key) const {
   return key.size() <= max_key_bytes;
 }
 
-bool valid_utf8(std::string_view text) {
-  // Most keys are short ASCII: eight bytes a step, then the rest.
-  std::size_t i = 0;
-  std::uint64_t high = 0;
-  for (; i + 8 <= text.size(); i += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data() + i, 8);
-    high |= word;
-  }
-  for (; i < text.size(); ++i)
-    high |= static_cast<unsigned char>(text[i]);
-  return (high & 0x8080808080808080u) == 0 || simdjson::validate_utf8(text.data(), text.size());
-}
-
-bool usable_record_key(std::string_view key) { return key.size() <= max_key_bytes && valid_utf8(key); }
+bool usable_record_key(std::string_view key) { return key.size() <= max_key_bytes && is_utf8(key); }
 
 bool has_line_break(std::string_view text) {
   return std::memchr(text.data(), '\n', text.size()) || std::memchr(text.data(), '\r', text.size());

@@ -58,7 +58,6 @@ private:
 
 // Whether a Kafka record key can be a row's key: UTF-8, at most max_key_bytes.
 bool usable_record_key(std::string_view key);
-bool valid_utf8(std::string_view text);
 
 // Valid JSON without white space between tokens, so without CR and LF.
 void append_minified(std::string& out, std::string_view json);

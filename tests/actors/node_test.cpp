@@ -132,6 +132,28 @@ TEST(node, waits_for_redis_and_kafka_and_says_what_it_waits_for) {
   ASSERT_TRUE(w.until([&] { return !w.rows("now").empty(); }));
 }
 
+TEST(node, says_that_the_brokers_went_away_and_that_they_are_back_though_no_record_comes) {
+  whole_node w;
+  w.start();
+  w.advance(1s);
+  const auto up = [&] { return w.metrics.at("a").get(metrics::names::kafka_up, source_name).value(); };
+  const auto shown = [&] { return w.board.sources()[source_name]; };
+  EXPECT_EQ(up(), 1);
+  EXPECT_TRUE(shown().connected);
+  w.log->fail_questions(error{ec::kafka_unreachable, "no brokers"});
+  w.log->fail(0, error{ec::kafka_unreachable, "all brokers are down"}, false);
+  w.advance(1s);
+  EXPECT_EQ(up(), 0);
+  EXPECT_FALSE(shown().connected);
+  EXPECT_EQ(shown().message, "all brokers are down");
+  EXPECT_TRUE(w.board.waits().empty()); // it serves what it has
+  w.log->fail_questions({});
+  w.advance(2s);
+  EXPECT_EQ(up(), 1);
+  EXPECT_TRUE(shown().connected);
+  EXPECT_EQ(shown().message, "");
+}
+
 TEST(node, heartbeats_of_idle_partitions_keep_up_with_the_busy_one) {
   whole_node w({.partitions = 3});
   w.start();
@@ -174,6 +196,64 @@ TEST(node, starts_a_dead_source_or_partition_again) {
     ASSERT_TRUE(w.until([&] { return w.position("now") == offset{at.value + 1}; })) << name;
   }
   EXPECT_TRUE(w.given_up.empty());
+}
+
+TEST(node, ends_in_the_same_state_after_redis_lost_everything_though_no_record_comes) {
+  whole_node w({.partitions = 2});
+  w.start();
+  w.advance(1s);
+  w.put("a", R"({"v":1})", 0);
+  w.put("b", R"({"v":2})", 1);
+  ASSERT_TRUE(w.until([&] { return w.position("now", 0) == offset{1} && w.position("now", 1) == offset{1}; }));
+  const auto before = std::pair{w.rows("now", 0), w.rows("now", 1)};
+  const auto stream = w.head(0).stream;
+  const auto meta = [&] {
+    std::map<std::string, std::string> all;
+    w.store->load_meta(topology_name, [&](auto m) { all = *m; });
+    w.run();
+    all.erase("born");
+    return all;
+  };
+  const auto held = meta();
+  ASSERT_EQ(held.size(), 3u); // layout, the table, the source
+  w.store->flush_all();
+  ASSERT_TRUE(w.until([&] { return w.position("now", 0) == offset{1} && w.position("now", 1) == offset{1}; }, 5s));
+  w.advance(1s);
+  EXPECT_EQ(std::pair(w.rows("now", 0), w.rows("now", 1)), before);
+  EXPECT_LT(stream, w.head(0).stream);
+  EXPECT_EQ(meta(), held);
+  EXPECT_TRUE(w.given_up.empty());
+  EXPECT_TRUE(w.board.waits().empty()) << json(w.board.waits()).dump();
+}
+
+TEST(node, reads_what_was_lost_again_also_where_it_began_at_the_end_of_the_log) {
+  whole_node w;
+  w.topo.sources.at(source_name).start = start_at::latest;
+  w.put("old", R"({"v":1})");
+  w.start();
+  w.advance(1s);
+  w.put("new", R"({"v":2})");
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{2}; }));
+  ASSERT_EQ(w.rows("now").size(), 1u);
+  w.store->flush_all();
+  w.log->fail_questions(error{ec::kafka_unreachable, "no brokers"}); // it claims more than once
+  w.advance(4s);
+  w.log->fail_questions({});
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{2}; }));
+  EXPECT_EQ(w.rows("now").size(), 1u);
+  EXPECT_TRUE(w.rows("now").contains("new"));
+}
+
+TEST(node, gives_up_when_another_system_took_the_place_of_what_redis_lost) {
+  whole_node w;
+  w.start();
+  w.advance(1s);
+  w.store->flush_all();
+  w.store_meta("source:readings", redis::to_json({"elsewhere", "readings-topic", 1}));
+  w.advance(3s);
+  ASSERT_FALSE(w.given_up.empty());
+  EXPECT_EQ(w.given_up[0].first, 78);
+  EXPECT_NE(w.given_up[0].second.find("elsewhere"), std::string::npos);
 }
 
 TEST(node, gives_up_loudly_when_an_actor_dies_that_it_cannot_do_without) {

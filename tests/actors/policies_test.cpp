@@ -161,45 +161,56 @@ kafka::partition_range range(std::int64_t low, std::int64_t high, std::optional<
 }
 
 TEST(start_position, a_table_without_a_position_begins_where_the_source_says) {
-  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::earliest, false, false).positions,
+  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::earliest, witness::none, false).positions,
             std::vector<offset>{offset{3}});
-  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::latest, false, false).positions,
+  EXPECT_EQ(decide_start({no_position}, range(3, 9), start_at::latest, witness::none, false).positions,
             std::vector<offset>{offset{9}});
 }
 
 TEST(start_position, a_stored_position_is_kept_whatever_the_source_says) {
-  const auto d = decide_start({offset{5}, no_position}, range(3, 9), start_at::latest, false, false);
+  const auto d = decide_start({offset{5}, no_position}, range(3, 9), start_at::latest, witness::none, false);
   EXPECT_EQ(d.positions, (std::vector<offset>{offset{5}, offset{9}}));
   EXPECT_TRUE(d.problem.empty());
   EXPECT_TRUE(d.warnings.empty());
 }
 
 TEST(start_position, both_ends_of_the_log_are_in_it) {
-  EXPECT_TRUE(decide_start({offset{3}}, range(3, 9), start_at::earliest, false, false).problem.empty());
-  EXPECT_TRUE(decide_start({offset{9}}, range(3, 9), start_at::earliest, false, false).problem.empty());
+  EXPECT_TRUE(decide_start({offset{3}}, range(3, 9), start_at::earliest, witness::none, false).problem.empty());
+  EXPECT_TRUE(decide_start({offset{9}}, range(3, 9), start_at::earliest, witness::none, false).problem.empty());
 }
 
 TEST(start_position, a_commit_of_the_group_without_state_means_loss_and_a_start_at_the_oldest_record) {
-  const auto d = decide_start({no_position}, range(3, 9, offset{7}), start_at::latest, true, false);
+  const auto d = decide_start({no_position}, range(3, 9, offset{7}), start_at::latest, witness::committed, false);
   EXPECT_EQ(d.positions, std::vector<offset>{offset{3}});
   ASSERT_EQ(d.warnings.size(), 1u);
   EXPECT_NE(d.warnings[0].find("7"), std::string::npos);
   // Where nothing is committed on purpose, or the partition has state of other tables, a commit means nothing.
-  EXPECT_EQ(decide_start({no_position}, range(3, 9, offset{7}), start_at::latest, false, false).positions,
+  EXPECT_EQ(decide_start({no_position}, range(3, 9, offset{7}), start_at::latest, witness::none, false).positions,
             std::vector<offset>{offset{9}});
 }
 
+TEST(start_position, an_owner_that_lost_its_state_begins_where_it_began_or_at_the_oldest_record) {
+  const auto at = [](std::vector<offset> began) {
+    return decide_start({no_position}, range(3, 9), start_at::latest, witness::owner, false, began);
+  };
+  EXPECT_EQ(at({offset{5}}).positions, std::vector<offset>{offset{5}});
+  EXPECT_EQ(at({offset{2}}).positions, std::vector<offset>{offset{3}}); // deleted meanwhile
+  EXPECT_EQ(at({no_position}).positions, std::vector<offset>{offset{3}}); // found begun: nobody knows where
+  EXPECT_EQ(at({}).positions, std::vector<offset>{offset{3}});
+  EXPECT_EQ(at({}).warnings.size(), 1u);
+}
+
 TEST(start_position, a_position_outside_of_the_log_is_a_problem_that_says_what_to_do) {
-  const auto beyond = decide_start({offset{10}}, range(3, 9), start_at::earliest, false, false);
+  const auto beyond = decide_start({offset{10}}, range(3, 9), start_at::earliest, witness::none, false);
   EXPECT_NE(beyond.problem.find("beyond the end"), std::string::npos);
   EXPECT_NE(beyond.problem.find("Delete"), std::string::npos);
-  const auto below = decide_start({offset{2}}, range(3, 9), start_at::earliest, false, false);
+  const auto below = decide_start({offset{2}}, range(3, 9), start_at::earliest, witness::none, false);
   EXPECT_NE(below.problem.find("below the oldest"), std::string::npos);
 }
 
 TEST(start_position, the_embedded_broker_may_forget) {
   for (const auto at : {2, 10}) {
-    const auto d = decide_start({offset{at}}, range(3, 9), start_at::latest, false, true);
+    const auto d = decide_start({offset{at}}, range(3, 9), start_at::latest, witness::none, true);
     EXPECT_TRUE(d.problem.empty());
     EXPECT_EQ(d.positions, std::vector<offset>{offset{3}});
     EXPECT_EQ(d.warnings.size(), 1u);

@@ -253,6 +253,8 @@ lone_partition::lone_partition(world& world_, options o)
         [](const partitions_assigned&) {},
         [](const partitions_revoked&) {},
         [](const kafka_trouble&) {},
+        [](const brokers_answered&) {},
+        [](const state_lost&) {},
         [s](const start_resolved& m) {
           s->starts.push_back(m);
           if (m.at && s->assign && m.life == s->life)

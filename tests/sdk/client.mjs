@@ -1,7 +1,7 @@
 // The SDK of the wanted release over a WebSocket whose end can be forced (`drop`), for Node.js with or without its own WebSocket.
 import WebSocket from 'ws';
 
-const releases = { 5.6: 'centrifuge-56', 5.7: 'centrifuge-57', 5.8: 'centrifuge' };
+export const releases = { 5.6: 'centrifuge-56', 5.7: 'centrifuge-57', 5.8: 'centrifuge' };
 
 export async function sdkOf(release) {
   const name = releases[release];
@@ -10,6 +10,7 @@ export async function sdkOf(release) {
 }
 
 // A WebSocket whose newest connection ends by `drop` as a broken network does: no close frame, nothing said to the SDK beforehand.
+// Says whether there was one that was open or opening.
 export function droppable() {
   let socket = null;
   class Socket extends WebSocket {
@@ -18,7 +19,12 @@ export function droppable() {
       socket = this;
     }
   }
-  return { Socket, drop: () => socket?.terminate() };
+  const drop = () => {
+    const there = socket !== null && socket.readyState <= WebSocket.OPEN;
+    socket?.terminate();
+    return there;
+  };
+  return { Socket, drop };
 }
 
 export async function connectTo(url, { sdk = '5.8', ...rest } = {}) {

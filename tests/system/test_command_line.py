@@ -145,6 +145,8 @@ def test_a_file_that_is_not_there_and_arguments_that_are_wrong(tmp_path):
     for arguments in (("nonsense",), ("run",), ("check", "--nonsense", "x"), ("run", "x", "--set", "novalue")):
         done = weir(*arguments)
         assert done.returncode != 0 and done.stderr.strip() and not done.stdout.strip(), arguments
+    done = weir("chekc", "x")
+    assert done.returncode == 64 and "'chekc'" in done.stderr and "did you mean 'check'?" in done.stderr
 
 
 def test_help_version_schema_and_graph_go_to_standard_output(tmp_path):
@@ -176,3 +178,12 @@ def test_check_connect_is_content_with_what_is_there(tmp_path, kraft, redis_serv
     made["sources"]["readings"]["dead_letter"] = kraft.topic("dead", 1)
     done = check(tmp_path, made, "--connect")
     assert done.returncode == 0, done.stderr
+
+
+def test_tail_refuses_what_makes_no_sense_before_it_connects(tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+    for bad in ("[]", "{", '"x"'):
+        done = weir("tail", url, "machines", "--where", bad)
+        assert done.returncode == 64 and "--where" in done.stderr, done.stderr
+    done = weir("tail", url, "machines")
+    assert done.returncode == 69 and done.stderr.strip()

@@ -7,30 +7,15 @@ import subprocess
 
 import pytest
 import requests
-from harness.node import BINARY, ROOT
-from harness.ports import free_port
-from harness.processes import Process
+from harness.demo import running_demo
+from harness.node import ROOT
 from harness.waiting import wait_for
 
 
 @pytest.fixture
-def demo(tmp_path, request):
-    port = free_port()
-    process = Process("node demo", [str(BINARY), "demo", "--listen", f"127.0.0.1:{port}"], tmp_path / "demo.log")
-    url = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        assert process.alive(), process.tail()
-        try:
-            return requests.get(url + "/readyz", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
-    try:
-        wait_for(ready, 60, lambda: f"the demo to be ready\n{process.tail()}")
-        yield process, url
-    finally:
-        process.kill()
+def demo(tmp_path):
+    with running_demo(tmp_path) as running:
+        yield running
 
 
 def test_the_demo_says_where_its_page_is_and_its_tables_live(demo):

@@ -84,6 +84,29 @@ def test_a_table_added_later_is_filled_from_the_start(kraft, redis_server, weir_
     assert node.rows("totals")["s"]["n"] == 100
 
 
+def test_a_redis_that_is_emptied_under_an_idle_node_ends_as_it_was(kraft, redis_server, weir_node, layout):
+    """No connection breaks and no record comes: the node finds it out, says so, and has everything again."""
+    topic = kraft.topic("readings", 2)
+    fill(kraft, topic, 100)
+    node = weir_node(topology(kraft.bootstrap, redis_server.url, topic))
+    tables = layout(redis_server)
+    wait_for(lambda: sum(tables.positions("machines").values()) == 100, 30, "the records to be applied")
+
+    def meta() -> dict[bytes, bytes]:
+        return {field: value for field, value in redis_server.client().hgetall("{fleet}:meta").items() if field != b"born"}
+
+    rows, held = tables.latest("machines"), meta()
+    epoch = {t["name"]: t["epoch"] for t in node.json("/api/v1/tables")["tables"]}
+    assert rows and held
+    redis_server.client().flushall()
+    wait_for(lambda: sum(tables.positions("machines").values()) == 100, 30, lambda: f"the records to be applied again\n{node.tail()}")
+    assert tables.latest("machines") == rows and meta() == held
+    wait_for(lambda: node.rows("totals").get("s", {}).get("n") == 100, 30, "the aggregate to be whole")
+    assert node.metric("weir_redis_rollbacks_total") >= 1 and "lost" in node.log()
+    assert {t["name"]: t["epoch"] for t in node.json("/api/v1/tables")["tables"]}["machines"] != epoch["machines"]
+    assert node.get("/readyz").status_code == 200
+
+
 def test_an_embedded_broker_with_an_external_redis_is_refused(redis_server, weir_node):
     """Its offsets start again with each run."""
     node = weir_node(topology("embedded", redis_server.url, "readings"), ready=False)

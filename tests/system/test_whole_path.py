@@ -4,6 +4,7 @@ import json
 
 import pytest
 from harness.fleet import Expected, Sender, by_partition, differences, load, topology
+from harness.node import weir
 from harness.waiting import wait_for
 
 
@@ -151,16 +152,22 @@ def test_a_redis_that_goes_and_comes_back_changes_nothing(how, kraft, redis_serv
 
 
 def test_a_broker_restarted_in_the_middle_changes_nothing(kraft, redis_server, weir_node, layout, seed):
-    """The broker ends cleanly and comes back while the node stays."""
+    """The broker ends cleanly and comes back while the node stays, which shows both in its metrics and its status."""
     topic = kraft.topic("readings")
     records = list(load.fleet(seed, 20_000, 1_000, garbage=0))
     node = weir_node(topology(kraft.bootstrap, redis_server.url, topic))
     kraft.produce(topic, records[:10_000])
     wait_caught_up(kraft, topic, layout(redis_server))
+    assert node.metric("weir_kafka_up", source="readings") == 1
     kraft.term_broker()
+    wait_for(lambda: node.metric("weir_kafka_up", source="readings") == 0, 60, lambda: f"the metric to say so\n{node.tail()}")
+    assert "kafka NOT CONNECTED" in (shown := weir("status", node.url).stdout) and "readings (" in shown, shown
+    assert node.get("/readyz").status_code == 200
     kraft.restart_broker()
     kraft.produce(topic, records[10_000:])
     wait_caught_up(kraft, topic, layout(redis_server), seconds=120)
+    wait_for(lambda: node.metric("weir_kafka_up", source="readings") == 1, 30, lambda: f"the metric to say so\n{node.tail()}")
+    wait_for(lambda: node.json("/api/v1/nodes")["nodes"][0]["sources"][0]["message"] == "", 60, "the trouble to be taken back")
     expected = Expected(records)
     assert_redis(layout(redis_server), expected)
     assert_rest(node, expected)

@@ -182,6 +182,7 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
   const sockets = new WebSocketServer({ server, path: '/connection/websocket' });
   sockets.on('connection', (socket) => {
     const subscriptions = new Map();
+    const asked = new Map(); // data of a subscription's first request
     // Pushes of one moment go out as one message, as weir sends them.
     let waiting = [];
     const send = (object) => {
@@ -190,10 +191,28 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
         waiting = [];
       });
     };
-    const listen = (table) => {
+    const listen = (table, { max_rate, tags } = {}) => {
       if (subscriptions.has(table.name)) return;
-      const listener = (pub) => send({ push: { channel: table.name, pub } });
-      subscriptions.set(table.name, () => table.listeners.delete(listener));
+      // With a rate: the newest change of each key, so many times a second.
+      const held = new Map();
+      let left = 0;
+      const push = (pub, more) => send({ push: { channel: table.name, pub: tags ? { ...pub, tags: { t: String(Date.now() - 120), age: '120', ...more } } : pub } });
+      const listener = (pub) => {
+        if (!max_rate || pub.key === undefined) return push(pub);
+        if (held.delete(pub.key)) left++;
+        held.set(pub.key, pub);
+      };
+      const flush = () => {
+        const all = [...held.values()];
+        held.clear();
+        all.forEach((pub, i) => push(pub, left && i === all.length - 1 ? { conflated: String(left) } : {}));
+        if (all.length) left = 0;
+      };
+      const timer = max_rate ? setInterval(flush, 1000 / parseFloat(max_rate)) : undefined;
+      subscriptions.set(table.name, () => {
+        clearInterval(timer);
+        table.listeners.delete(listener);
+      });
       table.listeners.add(listener);
     };
     const subscribe = (id, s) => {
@@ -209,8 +228,9 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
           const publications = ok ? t.entries.filter((e) => e.offset > s.offset) : undefined;
           send({ id, subscribe: { ...base, offset: ok ? s.offset : t.offset, was_recovering: true, recovered: ok, publications } });
         } else send({ id, subscribe: base });
-        return listen(t);
+        return listen(t, s.data);
       }
+      if (s.data) asked.set(t.name, s.data);
       if (s.type !== 1) return fail(107, 'a table is a map');
       if (s.phase === 2) {
         const keys = [...t.rows.keys()].sort();
@@ -225,7 +245,7 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
         if (s.epoch !== t.epoch || s.offset > t.offset) return fail(112, 'unrecoverable position');
         send({ id, subscribe: { type: 1, ...base, was_recovering: true, recovered: true, publications: t.since(s.offset) } });
       }
-      listen(t);
+      listen(t, s.data ?? asked.get(t.name)); // further pages come without data
     };
     const pinger = setInterval(() => socket.send('{}'), 25000);
     socket.on('message', (text) => {

@@ -7,6 +7,8 @@ import { Columns, flatten, Rate, type Flat, type Row } from './model';
 export type LinkState = 'connecting' | 'reconnecting' | 'connected' | 'disconnected';
 
 const logBound = 1000;
+// More often nobody sees; what changes more often comes with its newest value.
+const asked = { max_rate: '5/s', tags: true };
 
 export interface Entry {
   seq: number; // counts up in this page
@@ -25,6 +27,8 @@ export class Store {
   synced = false;
   version = 0; // counts every change
   message = '';
+  age: number | null = null; // ms from the newest change's Kafka timestamp to its being sent
+  conflated = 0; // changes that were left out because newer ones of the same rows came
   private seq = 0;
 
   constructor(readonly name: string, readonly kind: string) {}
@@ -49,6 +53,15 @@ export class Store {
     this.entries.push({ seq: ++this.seq, at, data: flat });
     if (this.entries.length > logBound * 1.2) this.entries.splice(0, this.entries.length - logBound);
     this.version++;
+  }
+
+  // Counts what came, and what came instead of it.
+  note(tags: Record<string, string> | undefined): number {
+    const age = Number(tags?.['age'] ?? NaN);
+    if (Number.isFinite(age)) this.age = age;
+    const left = Number(tags?.['conflated'] ?? 0) || 0;
+    this.conflated += left;
+    return 1 + left;
   }
 
   changed(): void {
@@ -148,7 +161,7 @@ export class Connection {
   }
 
   private map(store: Store): () => void {
-    const sub = this.client_.newMapSubscription(store.name);
+    const sub = this.client_.newMapSubscription(store.name, { data: asked });
     sub.on('sync', ({ entries }) => {
       const now = new Set<string>();
       for (const entry of entries) {
@@ -163,20 +176,20 @@ export class Connection {
     sub.on('update', (ctx) => {
       if (ctx.removed) store.remove(ctx.key);
       else store.put(ctx.key, ctx.data);
-      this.count(store);
+      this.count(store, ctx.tags);
     });
     return this.follow(store, sub);
   }
 
   private stream(store: Store): () => void {
-    const sub = this.client_.newSubscription(store.name, { recoverable: true });
+    const sub = this.client_.newSubscription(store.name, { recoverable: true, data: { tags: true } });
     let asked = false;
     let early: unknown[] | null = [];
     sub.on('publication', (ctx) => {
       if (early) {
         if (early.push(ctx.data) > logBound) early.shift();
       } else store.append(ctx.data, Date.now());
-      this.count(store);
+      this.count(store, ctx.tags);
     });
     sub.on('subscribed', (ctx) => {
       if (ctx.wasRecovering && !ctx.recovered) store.message = 'Some entries are missing: the log went on without this page for too long.';
@@ -225,9 +238,10 @@ export class Connection {
     };
   }
 
-  private count(store: Store): void {
-    store.rate.add();
-    this.received.add();
+  private count(store: Store, tags: Record<string, string> | undefined): void {
+    const changes = store.note(tags);
+    store.rate.add(changes);
+    this.received.add(changes);
     store.changed();
   }
 

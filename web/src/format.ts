@@ -63,6 +63,11 @@ export function duration(ms: number): string {
   return hours < 48 ? `${hours} h ${m % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+// How old the newest change was when the node sent it, and what was left out on the way: " · 120 ms old · 34 conflated".
+export function freshness({ age, conflated }: { age: number | null; conflated: number }): string {
+  return `${age === null ? '' : ` · ${duration(age)} old`}${conflated > 0 ? ` · ${short(conflated)} conflated` : ''}`;
+}
+
 const two = (n: number) => String(n).padStart(2, '0');
 
 export function clock(ms: number, millis = false): string {

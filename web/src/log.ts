@@ -1,6 +1,6 @@
 // The newest entries of a log table, newest at the top.
 import { attribute, fill, h, painter, sync, text } from './dom';
-import { cell, clock, count, instant, unitOf } from './format';
+import { cell, clock, count, freshness, instant, unitOf } from './format';
 import { remember, remembered } from './theme';
 import type { TableInfo } from './api';
 import type { Connection, Entry, Store } from './connection';
@@ -86,7 +86,7 @@ export class LogView {
 
   private facts_(): void {
     const store = this.store;
-    text(this.facts, store ? `${store.rate.perSecond.toFixed(0)} entries/s${store.state === 'live' ? '' : ` · ${store.state}`}${store.message ? ` · ${store.message}` : ''}` : '');
+    text(this.facts, store ? `${store.rate.perSecond.toFixed(0)} entries/s${freshness(store)}${store.state === 'live' ? '' : ` · ${store.state}`}${store.message ? ` · ${store.message}` : ''}` : '');
   }
 
   private draw(): void {

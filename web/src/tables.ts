@@ -1,6 +1,6 @@
 // The list of tables, and one of them as a live grid.
 import { attribute, fill, h, sync, text } from './dom';
-import { count } from './format';
+import { count, freshness } from './format';
 import { Grid } from './grid';
 import { remember, remembered } from './theme';
 import type { TableInfo } from './api';
@@ -88,7 +88,7 @@ export class TablesView {
     const store = this.open?.store;
     if (!store) return;
     const all = store.rows.size;
-    text(this.facts, `${this.filter.value ? `${count(shown)} of ` : ''}${count(all)} ${all === 1 ? 'row' : 'rows'} · ${store.rate.perSecond.toFixed(0)} changes/s${store.state === 'live' ? '' : ` · ${store.state}`}`);
+    text(this.facts, `${this.filter.value ? `${count(shown)} of ` : ''}${count(all)} ${all === 1 ? 'row' : 'rows'} · ${store.rate.perSecond.toFixed(0)} changes/s${freshness(store)}${store.state === 'live' ? '' : ` · ${store.state}`}`);
     this.draw();
   }
 

@@ -104,3 +104,9 @@ test('values keep what matters of them', () => {
   assert.equal(f.caption('read_bytes_s'), 'read');
   assert.equal(f.caption('mb'), 'mb');
 });
+
+test('freshness is said only where it is known', () => {
+  assert.equal(f.freshness({ age: null, conflated: 0 }), '');
+  assert.equal(f.freshness({ age: 119.6, conflated: 0 }), ' · 120 ms old');
+  assert.equal(f.freshness({ age: 1500, conflated: 12345 }), ' · 1.5 s old · 12.3 k conflated');
+});

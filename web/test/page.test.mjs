@@ -84,6 +84,14 @@ test('changed cells are marked and removed rows go', async () => {
   await page.close();
 });
 
+test('a table says how old what it shows is, and what was left out', async () => {
+  const page = await open('#tables');
+  await choose(page, 'fleet');
+  await page.locator('.facts', { hasText: '120 ms old' }).first().waitFor();
+  await page.waitForFunction(() => / conflated/.test(document.querySelector('#panel-tables .facts').textContent));
+  await page.close();
+});
+
 test('the filter and sorting choose and order the rows', async () => {
   const page = await open('#tables');
   await choose(page, 'fleet');

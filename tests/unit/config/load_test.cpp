@@ -59,6 +59,19 @@ std::vector<std::string> pointers(const topology& t) {
   return out;
 }
 
+TEST(load, limits_of_http_are_taken_and_the_others_keep_their_defaults) {
+  const auto r = load(minimal, {},
+                      {"http.limits.connections=5", "http.limits.session_bytes_per_second=16KiB", "http.limits.stall=3s",
+                       "http.compression=true"});
+  ASSERT_TRUE(r.ok()) << joined(r.problems);
+  EXPECT_EQ(r.value.http.limits.connections, 5u);
+  EXPECT_EQ(r.value.http.limits.session_bytes_per_second, 16u << 10);
+  EXPECT_EQ(r.value.http.limits.stall, std::chrono::seconds(3));
+  EXPECT_EQ(r.value.http.limits.connect, std::chrono::seconds(10));
+  EXPECT_EQ(r.value.http.limits.commands_per_second, 100u);
+  EXPECT_TRUE(r.value.http.compression);
+}
+
 TEST(a_good_topology, may_be_very_small) {
   const auto r = load(minimal);
   ASSERT_TRUE(r.ok()) << joined(r.problems);

@@ -184,6 +184,18 @@ TEST(sets, are_checked_and_their_problems_name_them) {
                           "remove one, or give it another name"));
 }
 
+TEST(sets, a_number_where_no_array_is_yet_is_a_problem_that_says_how_to_give_one) {
+  const std::string said = ": a number in the path reaches into an array, and there is none yet; give the whole array "
+                           "first: --set '";
+  EXPECT_THAT(lines(load(external, {}, {"http.origins.0=https://a"}).problems),
+              ElementsAre("--set http.origins.0: /http/origins" + said + "http.origins=[...]'"));
+  EXPECT_THAT(lines(load(minimal, {}, {"/tables/t/where/~1site/in/0=a"}).problems),
+              ElementsAre("--set /tables/t/where/~1site/in/0: /tables/t/where/~1site/in" + said +
+                          "/tables/t/where/~1site/in=[...]'"));
+  // A name may be a number.
+  EXPECT_TRUE(load(minimal, {}, {"tables.t.select.0=/a"}).ok());
+}
+
 TEST(sets, a_bad_path_is_a_problem) {
   EXPECT_THAT(lines(load(external, {}, {"hunter2"}).problems),
               ElementsAre("--set: number 1 is no path=value; write --set path.to.key=value"));

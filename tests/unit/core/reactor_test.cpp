@@ -1,5 +1,7 @@
 #include "runtime/core/reactor.hpp"
 
+#include "runtime/core/reactor_post.hpp"
+
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <functional>
@@ -169,4 +171,31 @@ TEST(reactor, threads_that_post_while_it_stops_do_no_harm) {
     other.join();
     EXPECT_LE(ran, taken);
   }
+}
+
+TEST(reactor, timers_run_on_its_thread_in_the_order_of_their_times) {
+  reactor r("test");
+  r.start();
+  struct noting {
+    reactor& home;
+    std::vector<int>& order;
+    std::atomic<int>& ran;
+    int number;
+    timer_wheel::entry timer{[](void* self) {
+                               auto& n = *static_cast<noting*>(self);
+                               EXPECT_TRUE(n.home.on_thread());
+                               n.order.push_back(n.number);
+                               ++n.ran;
+                             },
+                             this};
+  };
+  std::vector<int> order;
+  std::atomic<int> ran{0};
+  noting late{r, order, ran, 2}, early{r, order, ran, 1};
+  r.post([&] {
+    r.timers().set(late.timer, steady_ms(), 120);
+    r.timers().set(early.timer, steady_ms(), 40); // earlier than what the reactor sleeps for
+  });
+  ASSERT_TRUE(eventually([&] { return ran == 2; }));
+  EXPECT_EQ(order, (std::vector<int>{1, 2}));
 }

@@ -40,6 +40,7 @@ struct answer {
 struct ws_frame {
   unsigned opcode = 0;
   bool fin = false;
+  bool compressed = false; // RSV1
   std::string payload;
 
   std::uint16_t close_code() const {
@@ -54,7 +55,14 @@ class raw_client {
 public:
   using milliseconds = std::chrono::milliseconds;
 
-  explicit raw_client(std::uint16_t port, int receive_buffer = 0) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit raw_client(std::uint16_t port, int receive_buffer = 0, const char* from = nullptr)
+      : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (from) {
+      sockaddr_in own{};
+      own.sin_family = AF_INET;
+      ::inet_pton(AF_INET, from, &own.sin_addr);
+      EXPECT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&own), sizeof own), 0);
+    }
     if (receive_buffer > 0)
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     const int on = 1;
@@ -215,6 +223,7 @@ public:
     ws_frame f;
     f.fin = (at(0) & 0x80) != 0;
     f.opcode = at(0) & 0x0F;
+    f.compressed = (at(0) & 0x40) != 0;
     EXPECT_EQ(at(1) & 0x80, 0) << "a server's frame must not be masked";
     std::size_t size = at(1) & 0x7F, header = 2;
     if (size >= 126) {

@@ -43,6 +43,7 @@ struct desk : session_output, session_publishers {
   }
   void close(std::uint16_t code, std::string_view) override { closed = code; }
   std::uint64_t stalled_ms() const override { return stalled; }
+  void refused_command() override { ++refused; }
   void subscribe(const std::string& table, std::uint32_t generation, table::subscribe_request request) override {
     generations[table] = generation;
     publisher.push_back({"subscribe", table, generation, std::move(request), {}});
@@ -114,7 +115,7 @@ struct desk : session_output, session_publishers {
   std::vector<std::string> pushed;
   std::deque<asked> publisher;
   std::map<std::string, std::uint32_t> generations;
-  int closed = 0;
+  int closed = 0, refused = 0;
   bool writable = true;
   std::uint64_t stalled = 0;
   session_policy policy;
@@ -130,6 +131,43 @@ TEST(session, connect_is_answered_with_the_ping_that_will_come) {
       d.replies[0],
       (json{{"id", 1}, {"connect", {{"client", "client-1"}, {"version", "weir test"}, {"ping", 25}, {"pong", true}}}}));
   EXPECT_TRUE(d.policy.connected());
+}
+
+TEST(session, commands_beyond_the_rate_get_error_111_and_go_on_later) {
+  session_limits limits;
+  limits.commands_per_second = 2; // 20 at once
+  desk d(limits);
+  d.connect();
+  for (std::uint32_t id = 2; id <= 22; ++id)
+    d.say({{"id", id}, {"ping", json::object()}});
+  ASSERT_EQ(d.replies.size(), 21u);
+  EXPECT_EQ(d.error_of(18), 0);
+  EXPECT_EQ(d.error_of(19), 111);
+  EXPECT_TRUE(d.replies[20]["error"]["temporary"].get<bool>());
+  EXPECT_EQ(d.refused, 2);
+  EXPECT_EQ(d.closed, 0);
+  d.now += 500;
+  d.say({{"id", 30}, {"ping", json::object()}});
+  EXPECT_TRUE(d.replies.back().contains("ping"));
+  // Pongs and sends count too, and have no reply to be refused by.
+  const auto before = d.replies.size();
+  d.say(json::object());
+  EXPECT_EQ(d.replies.size(), before);
+  EXPECT_EQ(d.refused, 3);
+}
+
+TEST(session, a_client_that_goes_on_beyond_the_rate_is_closed_for_good) {
+  session_limits limits;
+  limits.commands_per_second = 2;
+  desk d(limits);
+  d.connect();
+  int said = 0;
+  while (d.closed == 0 && said < 1000) {
+    d.say({{"id", said + 2}, {"ping", json::object()}});
+    ++said;
+  }
+  EXPECT_EQ(said, 19 + 20 + 1);
+  EXPECT_EQ(d.closed, 3509);
 }
 
 TEST(session, anything_before_connect_and_a_second_connect_close_as_bad_request) {

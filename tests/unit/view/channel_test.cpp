@@ -483,6 +483,17 @@ TEST(channel, a_view_over_its_bound_takes_no_new_subscribers_and_goes_on_for_the
   EXPECT_EQ(c.subscribe(resume(true, 10, c.epoch()), 0).code, 0);
 }
 
+TEST(channel, the_ring_of_a_log_keeps_within_the_bound_and_refuses_nobody) {
+  auto t = table_of(table_kind::log);
+  t.max_view_bytes = 2000;
+  channel c(t, 1, {partition(0)}, options());
+  c.load({stored(0, 10, 10)}, 0);
+  for (std::uint64_t v = 11; v < 61; ++v)
+    apply(c, entries(0, v - 1, v, static_cast<std::int64_t>(v), 1));
+  EXPECT_LT(c.bytes(), 3000u);
+  EXPECT_EQ(c.subscribe(subscribe_request{}, 0).code, 0);
+}
+
 TEST(channel, the_wrong_type_of_subscription_is_refused) {
   auto keyed = one_partition(table_kind::latest);
   keyed.load({stored(0, 10, 10)}, 0);

@@ -1,0 +1,78 @@
+"""Runs Autobahn's cases against conformance_echo and says what came of them. See run."""
+
+import asyncio
+import collections
+import contextlib
+import subprocess
+import sys
+import time
+
+from kosoku import FailureError, run_fuzzingclient
+
+COMPRESSION = ["12.*", "13.*"]
+# Autobahn's verdicts that conform; NON-STRICT: a SHOULD, or a better moment to fail, was missed. The others are failures, be it of the messages
+# or of the closing handshake.
+CONFORM = {"OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED"}
+
+
+@contextlib.contextmanager
+def echo(binary: str, through: str):
+    """The URL of an echo of weir's, sending text back by this way."""
+    child = subprocess.Popen([binary, through], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        line = child.stdout.readline().strip()
+        if not line:
+            raise SystemExit(f"{binary} did not start: exit {child.wait(10)}")
+        yield f"ws://127.0.0.1:{line}/connection/websocket"
+        if child.poll() is not None:
+            raise SystemExit(f"{binary} ended by itself: exit {child.returncode}")
+        child.stdin.close()
+        if child.wait(20) != 0:
+            raise SystemExit(f"{binary} failed at its end: exit {child.returncode}")
+    finally:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+
+
+def run(binary: str, through: str, cases: list[str] | None, without: list[str] | None) -> list:
+    with echo(binary, through) as url:
+        try:
+            return asyncio.run(run_fuzzingclient(url, cases, without, concurrency=1))
+        except FailureError as failure:
+            return failure.results
+
+
+def verdict(case) -> str:
+    words = (case.behavior.value, case.behavior_close.value)
+    return next((word for word in words if word not in CONFORM), next((word for word in words if word not in ("OK", "INFORMATIONAL")), words[0]))
+
+
+def main() -> int:
+    binary, *words = sys.argv[1:]
+    wanted = [word for word in words if word != "--all"]
+    if any(word.startswith("-") for word in wanted):
+        raise SystemExit(f"unknown argument in {' '.join(words)} (see --help)")
+    began = time.monotonic()
+    if wanted:
+        results = run(binary, "push" if all(word.startswith(("12", "13")) for word in wanted) else "reply", wanted, None)
+    else:
+        results = run(binary, "reply", None, COMPRESSION)
+        if "--all" in words:
+            # Publications are what weir compresses by itself, once for all sessions.
+            results += run(binary, "push", COMPRESSION, None)
+    if not results:
+        raise SystemExit(f"no case is named {' '.join(wanted)}")
+    count = collections.Counter(verdict(case) for case in results)
+    for case in results:
+        if verdict(case) not in ("OK", "INFORMATIONAL", "UNIMPLEMENTED"):
+            print(f"{case.case_id:8} {verdict(case)}: {case.result} {case.result_close}")
+    unimplemented = [case.case_id for case in results if verdict(case) == "UNIMPLEMENTED"]
+    if unimplemented:
+        print(f"not offered by the server: {len(unimplemented)} cases, {unimplemented[0]} to {unimplemented[-1]}")
+    print(f"{len(results)} cases in {time.monotonic() - began:.0f} s: " + ", ".join(f"{number} {name}" for name, number in count.most_common()))
+    return 1 if count.keys() - CONFORM else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

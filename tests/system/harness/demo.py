@@ -1,0 +1,32 @@
+"""`weir demo` as a process."""
+
+import contextlib
+import pathlib
+
+import requests
+
+from .node import BINARY
+from .ports import free_port
+from .processes import Process
+from .waiting import wait_for
+
+
+@contextlib.contextmanager
+def running_demo(folder: pathlib.Path, *arguments: str):
+    """Gives the process and its address; ready when the body begins, ended with it."""
+    port = free_port()
+    process = Process("node demo", [str(BINARY), "demo", "--listen", f"127.0.0.1:{port}", *arguments], folder / "demo.log")
+    url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        assert process.alive(), process.tail()
+        try:
+            return requests.get(url + "/readyz", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    try:
+        wait_for(ready, 60, lambda: f"the demo to be ready\n{process.tail()}")
+        yield process, url
+    finally:
+        process.kill()
