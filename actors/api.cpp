@@ -280,12 +280,7 @@ http::response api::stream(const http::request& request) const {
     return at == request.headers.end() ? std::string{} : at->second;
   };
   wanted.last_event_id = header("last-event-id");
-  constexpr std::string_view bearer = "bearer ";
-  if (const auto said = header("authorization");
-      said.size() > bearer.size() && std::equal(bearer.begin(), bearer.end(), said.begin(), [](char a, char b) {
-        return a == (b >= 'A' && b <= 'Z' ? b + 32 : b);
-      }))
-    wanted.token = said.substr(bearer.size());
+  wanted.token = bearer_token(request); // whose permission the session looks at, as it does with a WebSocket's
   http::response r;
   r.events = std::move(wanted);
   return r;

@@ -44,8 +44,25 @@ private:
   std::atomic<std::uint64_t> unsaid_{0};
 };
 
-// The token of `Authorization: Bearer TOKEN` (RFC 6750); empty where there is none. Another scheme is no token either.
-std::string_view bearer(const http::request& request) {
+http::response unauthorized(const auth::refusal& why, std::string_view path) {
+  auto r = http::error_response(401, "unauthorized", why.message, path);
+  r.headers.emplace_back("WWW-Authenticate",
+                         why.why == auth::failure::missing
+                             ? R"(Bearer realm="weir")"
+                             : fmt::format(R"(Bearer realm="weir", error="invalid_token", error_description="{}")",
+                                           why.message));
+  return r;
+}
+
+http::response forbidden(std::string_view message, std::string_view path) {
+  auto r = http::error_response(403, "forbidden", message, path);
+  r.headers.emplace_back("WWW-Authenticate", R"(Bearer realm="weir", error="insufficient_scope")");
+  return r;
+}
+
+} // namespace
+
+std::string_view bearer_token(const http::request& request) {
   const auto header = request.headers.find("authorization");
   if (header == request.headers.end())
     return {};
@@ -60,24 +77,6 @@ std::string_view bearer(const http::request& request) {
     value.remove_prefix(1);
   return value;
 }
-
-http::response unauthorized(const auth::refusal& why, std::string_view path) {
-  auto r = http::error_response(401, "unauthorized", why.message, path);
-  r.headers.emplace_back(
-      "WWW-Authenticate",
-      why.why == auth::failure::missing
-          ? R"(Bearer realm="weir")"
-          : fmt::format(R"(Bearer realm="weir", error="invalid_token", error_description="{}")", why.message));
-  return r;
-}
-
-http::response forbidden(std::string_view message, std::string_view path) {
-  auto r = http::error_response(403, "forbidden", message, path);
-  r.headers.emplace_back("WWW-Authenticate", R"(Bearer realm="weir", error="insufficient_scope")");
-  return r;
-}
-
-} // namespace
 
 result<gate_ptr> make_gate(const context_ptr& node) {
   const auto& http = node->topo.http;
@@ -117,7 +116,7 @@ tl::expected<auth::identity_ptr, http::response> door::let_in(const http::reques
   if (!gate_->guarded() || (!api && !(metrics && !gate_->metrics_public())))
     return auth::identity_ptr{};
   const bool tables = api && path[2] == "tables";
-  const auto token = bearer(request);
+  const auto token = bearer_token(request);
   const auto who = tables ? gate_->admit(token) : gate_->identify(token);
   if (!who)
     return tl::unexpected(unauthorized(who.error(), request.path));

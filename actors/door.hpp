@@ -21,6 +21,9 @@ result<gate_ptr> make_gate(const context_ptr& node);
 // Reads a JWKS file that has changed, and says so in the log. Blocks on the file system.
 void reload_keys(const auth::gate& gate);
 
+// The token of `Authorization: Bearer TOKEN` (RFC 6750); empty where there is none. Another scheme is no token either.
+std::string_view bearer_token(const http::request& request);
+
 // Any thread.
 class door {
 public:

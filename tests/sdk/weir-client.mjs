@@ -2,6 +2,7 @@
 // standard input. Ends at `quit` or with its input.
 //
 //   node weir-client.mjs --url http://HOST --table T [--kind map|stream] [--sdk 5.6|5.7|5.8] [--options JSON]
+//                        [--token-file FILE]: read each time a token is asked for
 //
 //   sync, subscribed                   the table, or the log, is ready
 //   batch {reset,gap,changed,removed,added,conflated,state,freshness}   each notification
@@ -10,17 +11,19 @@
 // `torn` counts notifications after which what the batches say and what the table shows are not the same.
 //
 // Commands: dump, drop (ends the socket unheard), quit.
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { connect } from '../../web/client/dist/index.js';
 import { droppable, sdkOf } from './client.mjs';
 import { fail, options } from './options.mjs';
 
-const o = options({ url: '', table: '', kind: 'map', sdk: '5.8', options: '{}' });
+const o = options({ url: '', table: '', kind: 'map', sdk: '5.8', options: '{}', 'token-file': '' });
 if (!o.url || !o.table || !['map', 'stream'].includes(o.kind)) fail('needs --url, --table and --kind map or stream', 64);
 
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, at: Date.now(), ...more })}\n`);
 const { Socket, drop } = droppable();
-const weir = connect(o.url, { WebSocket: Socket, sdk: await sdkOf(o.sdk), minReconnectDelay: 50, maxReconnectDelay: 1000 });
+const getToken = async () => (await readFile(o['token-file'], 'utf8')).trim();
+const weir = connect(o.url, { WebSocket: Socket, sdk: await sdkOf(o.sdk), minReconnectDelay: 50, maxReconnectDelay: 1000, ...(o['token-file'] && { getToken }) });
 const map = o.kind === 'map';
 const live = map ? weir.table(o.table, JSON.parse(o.options)) : weir.log(o.table, JSON.parse(o.options));
 const count = { batches: 0, resets: 0, torn: 0 };

@@ -4,6 +4,7 @@ import json
 from urllib.parse import quote
 
 import pytest
+from harness.events import EventReader
 from harness.fleet import Expected, Sender, differences, load, topology
 from harness.node import weir
 from harness.ports import free_port
@@ -106,6 +107,30 @@ def test_a_subscription_needs_its_permission(guarded, sdk):
         client = sdk(node.websocket, table, kind, *arguments)
         assert client.wait_event("unsubscribed")["code"] == 103
     assert node.metric("weir_auth_failures_total", reason="denied") == 4
+
+
+def test_the_package_for_applications_shows_what_a_token_permits(kraft, guarded, sdk, tmp_path, seed):
+    """Its getToken is asked; what is not permitted fails with 103, a bad token with 3500, and a table that a new token does not permit any more fails then."""
+    topic, node = guarded()
+    records = list(load.fleet(seed, 500, 30, garbage=0))
+    Sender(kraft, topic, records, 5_000).finish()
+    everything = Expected(records).machines
+    site = sorted(row["site"] for row in everything.values())[0]
+
+    def client(name: str, table: str, given: str):
+        (tmp_path / name).write_text(given, encoding="utf-8")
+        return sdk(node.url, table, "map", "--token-file", str(tmp_path / name), program="weir-client.mjs")
+
+    some = client("some", "machines", token({"table": "machines", "where": {"/site": site}}))
+    losing = client("losing", "machines", token("machines", seconds=6))
+    assert client("other", "sites", token("machines")).wait_event("failed")["code"] == 103
+    assert client("forged", "machines", token("machines", secret="another-secret-of-at-least-32-bytes")).wait_event("failed")["code"] == 3500
+    for one in (some, losing):
+        one.wait_subscribed()
+    (tmp_path / "losing").write_text(token("sites"), encoding="utf-8")
+    wait_for(lambda: losing.dump().get("error"), 30, "the table to be lost")
+    assert losing.dump()["error"]["code"] == 2000
+    assert some.rows() == {key: row for key, row in everything.items() if row["site"] == site}
 
 
 def test_a_refreshed_token_takes_away_what_it_does_not_permit(guarded):
@@ -294,6 +319,43 @@ def test_rest_shows_the_permitted_rows_and_no_others(kraft, guarded, seed):
     assert set(asked("/api/v1/tables/totals", where=json.dumps({"key": site})).json()["rows"]) == {site}
     assert asked("/api/v1/tables/totals", where=json.dumps({"key": {"prefix": "a"}})).status_code == 403
     assert asked("/api/v1/tables/machines", where='{"/cpu":{"gtt":1}}').status_code == 400
+
+
+def test_event_streams_show_the_permitted_rows_and_end_with_the_token(kraft, guarded, tmp_path, seed):
+    """The bearer token counts, for as long as it does; what it permits holds for the snapshot, for changes and for a resumption."""
+    topic, node = guarded(**keys(leeway="0s"))
+    records = list(load.fleet(seed, 2_000, 60, garbage=0))
+    expected = Expected(records)
+    entries = [entry for partition in expected.hot.values() for entry in partition]
+    site = sorted(entry["site"] for entry in entries)[0]
+    mine = {key: row for key, row in expected.machines.items() if row["site"] == site}
+    some = token({"table": "machines", "where": {"/site": site}}, {"table": "hot", "where": {"/site": site}}, "totals/*")
+    readers: list[EventReader] = []
+
+    def stream(path: str, bearer: str = some, **more) -> EventReader:
+        readers.append(EventReader(f"{node.url}/api/v1/tables/{path}", tmp_path / f"events-{len(readers)}.log", headers=(f"Authorization: Bearer {bearer}",), **more))
+        return readers[-1]
+
+    try:
+        for path, bearer, wanted in (("machines", None, 401), ("machines", "x.y.z", 401), ("machines", token("sites"), 403), ("nowhere", token("sites"), 403), ("totals", some, 403), ("nowhere", token(admin=True), 404)):
+            assert status(node, f"/api/v1/tables/{path}/stream", bearer) == wanted, (path, wanted)
+        Sender(kraft, topic, records[:1_000], 5_000).finish()
+        live, own, log = stream("machines/stream"), stream("machines/stream?where=" + quote('{"/cpu":{"gte":50}}')), stream("hot/stream")
+        one = stream("totals/stream?key=" + quote(site))
+        ending = stream("machines/stream", token("machines", seconds=2))
+        wait_for(lambda: live.done and own.done and one.done and ending.done, 30, "the snapshots")
+        Sender(kraft, topic, records[1_000:], 5_000).finish()
+        wait_for(lambda: live.rows == mine, 30, lambda: differences(live.rows, mine))
+        wait_for(lambda: own.rows == {key: row for key, row in mine.items() if row["cpu"] >= 50}, 30, "those of its own condition")
+        wait_for(lambda: set(one.rows) == {site}, 30, "the one key")
+        assert {entry["data"]["site"] for entry in log.entries} <= {site}
+        resumed = stream("machines/stream", last_id=live.last_id, rows=dict(live.rows))
+        wait_for(lambda: resumed.rows == mine, 30, "a resumption to have the rows")
+        wait_for(ending.ended, 40, "the end of the stream whose token has expired")
+        assert not live.ended()
+    finally:
+        for reader in readers:
+            reader.close()
 
 
 def test_keys_are_rotated_by_a_file(guarded, tmp_path):
