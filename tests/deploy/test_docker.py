@@ -1,12 +1,14 @@
 """docker-compose.yml as it is, on images built here: values reach a client, and restarts of everything leave its history correct."""
 
 import json
+import subprocess
 import time
 
 import pytest
 import requests
 from compose import Compose
 from feed import MACHINES, SITE, Feed
+from harness.node import ROOT
 from harness.sdk import SdkClient
 from harness.waiting import wait_for
 
@@ -112,3 +114,30 @@ def test_with_tls_everywhere_values_come_through_https(compose):
         requests.get(url, timeout=10)
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(url.replace("https", "http"), timeout=10)
+
+
+# What an administrator does, from a bare system to a bare system.
+PACKAGE = """
+apt-get update -q
+apt-get install -q -y --no-install-recommends systemd /packages/weir_*_amd64.deb
+test -s /usr/share/man/man1/weir.1.gz
+test "$(stat -c %a%U /etc/weir/redis_password)" = 600root
+weir --version
+systemd-analyze verify --man=no /usr/lib/systemd/system/weir.service
+systemd-analyze security --offline=yes --threshold=30 /usr/lib/systemd/system/weir.service | tail -n 2
+printf secret >/etc/weir/redis_password
+KAFKA_BROKERS=k:9092 REDIS_URL=redis://r TOPIC=t weir check /etc/weir/topology.jsonc
+echo "// mine" >>/etc/weir/topology.jsonc
+apt-get remove -q -y weir
+test ! -e /usr/bin/weir && tail -n 1 /etc/weir/topology.jsonc | grep mine
+apt-get purge -q -y weir
+test ! -e /etc/weir
+"""
+
+
+def test_the_package_installs_checks_and_goes_without_a_trace():
+    release = dict(line.split("=", 1) for line in open("/etc/os-release", encoding="utf-8").read().splitlines() if "=" in line)["VERSION_ID"].strip('"')
+    done = subprocess.run(["docker", "run", "--rm", "-v", f"{ROOT}/build/release:/packages:ro", "-e", "DEBIAN_FRONTEND=noninteractive", f"debian:{release}-slim", "sh", "-exc", PACKAGE],
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    print(done.stdout[-400:])
