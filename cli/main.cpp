@@ -81,7 +81,8 @@ int main(int argc, char** argv) {
 
   cli::health_options health;
   std::uint32_t health_seconds = 3;
-  auto* health_command = app.add_subcommand("health", "Ask a node whether it is well: exit code 0, or 69 and the reason");
+  auto* health_command =
+      app.add_subcommand("health", "Ask a node whether it is well: exit code 0, or 69 and the reason");
   health_command->add_option("url", health.url, "The node's address; default http://127.0.0.1:8080")
       ->option_text("URL");
   health_command->add_flag("--ready", health.ready, "Whether it is ready, and not only alive");
