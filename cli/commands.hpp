@@ -5,6 +5,7 @@
 #include "proto/topology.hpp"
 #include "runtime/core/log.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -72,6 +73,17 @@ struct status_options {
 };
 
 int status(const status_options& options);
+
+// One question to a node, for health checks: exit_ok, or exit_unavailable with the reason on standard error.
+struct health_options {
+  std::string url;
+  bool ready = false;    // ask /readyz and not /healthz
+  bool insecure = false; // do not check the certificate
+  std::string ca_file;
+  std::chrono::milliseconds deadline{3000};
+};
+
+int health(const health_options& options);
 
 struct tail_options {
   std::string url, table;

@@ -91,6 +91,19 @@ int main(int argc, char** argv) {
   status_command->add_option("--ca", status.ca_file, "PEM file of the authority to trust")->option_text("FILE");
   add_token(*status_command, status.token_file);
 
+  cli::health_options health;
+  std::uint32_t health_seconds = 3;
+  auto* health_command =
+      app.add_subcommand("health", "Ask a node whether it is well: exit code 0, or 69 and the reason");
+  health_command->add_option("url", health.url, "The node's address; default http://127.0.0.1:8080")
+      ->option_text("URL");
+  health_command->add_flag("--ready", health.ready, "Whether it is ready, and not only alive");
+  health_command->add_option("--timeout", health_seconds, "Seconds to wait for the answer, 1 to 60; default 3")
+      ->check(CLI::Range(1, 60).description(""))
+      ->option_text("SECONDS");
+  health_command->add_option("--ca", health.ca_file, "PEM file of the authority to trust")->option_text("FILE");
+  health_command->add_flag("--insecure", health.insecure, "Do not check the certificate: a node asking itself");
+
   cli::tail_options tail;
   auto* tail_command =
       app.add_subcommand("tail", "Subscribe to a table and print its rows and changes; goes on after a break");
@@ -142,6 +155,12 @@ int main(int argc, char** argv) {
       return cli::demo(demo);
     if (*status_command)
       return cli::status(status);
+    if (*health_command) {
+      if (health.url.empty())
+        health.url = "http://127.0.0.1:8080";
+      health.deadline = std::chrono::seconds{health_seconds};
+      return cli::health(health);
+    }
     if (*tail_command)
       return cli::tail(tail);
   } catch (const std::exception& e) {

@@ -32,8 +32,9 @@ std::optional<std::string> read_all(const std::string& path) {
 // One decimal is enough for people, and keeps equal values equal.
 double tenth(double v) { return std::isfinite(v) ? std::round(v * 10) / 10 : 0; }
 
-// Names come from files: they may hold any byte.
-std::string json_text(std::string_view text) {
+// Names come from files: they may hold any byte. (Not called quoted: std::quoted would be found by the argument, and on
+// newer libraries preferred.)
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -191,7 +192,7 @@ void proc_sampler::disks(std::vector<demo_record>& out, std::int64_t now_ms, dou
     out.push_back(machine(
         "disk:" + name,
         fmt::format(R"({{"kind":"disk","name":{},"busy":{},"read_bytes_s":{:.0f},"write_bytes_s":{:.0f},"ts":{}}})",
-                    json_text(name), tenth(std::min(100.0, rate(before.busy_ms, now.busy_ms, seconds) / 10)),
+                    in_quotes(name), tenth(std::min(100.0, rate(before.busy_ms, now.busy_ms, seconds) / 10)),
                     rate(before.in, now.in, seconds) * sector_bytes, rate(before.out, now.out, seconds) * sector_bytes,
                     now_ms)));
   }
@@ -222,7 +223,7 @@ void proc_sampler::networks(std::vector<demo_record>& out, std::int64_t now_ms, 
     out.push_back(machine(
         "net:" + name,
         fmt::format(R"({{"kind":"net","name":{},"busy":0,"in_bytes_s":{:.0f},"out_bytes_s":{:.0f},"ts":{}}})",
-                    json_text(name), rate(before.in, now.in, seconds), rate(before.out, now.out, seconds), now_ms)));
+                    in_quotes(name), rate(before.in, now.in, seconds), rate(before.out, now.out, seconds), now_ms)));
   }
 }
 
@@ -273,7 +274,7 @@ void proc_sampler::busiest(std::vector<demo_record>& out, std::int64_t now_ms, d
   for (const auto& p : list) {
     shown.insert(p.pid);
     out.push_back({std::string(process_topic), std::to_string(p.pid),
-                   fmt::format(R"({{"pid":{},"name":{},"cpu":{},"rss_mb":{},"ts":{}}})", p.pid, json_text(p.name),
+                   fmt::format(R"({{"pid":{},"name":{},"cpu":{},"rss_mb":{},"ts":{}}})", p.pid, in_quotes(p.name),
                                tenth(p.cpu), tenth(p.rss_mb), now_ms)});
   }
   for (const auto pid : shown_)

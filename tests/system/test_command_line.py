@@ -150,7 +150,7 @@ def test_a_file_that_is_not_there_and_arguments_that_are_wrong(tmp_path):
 
 
 def test_help_version_schema_and_graph_go_to_standard_output(tmp_path):
-    for command in ((), ("run",), ("check",), ("graph",), ("schema",), ("demo",), ("tail",), ("status",)):
+    for command in ((), ("run",), ("check",), ("graph",), ("schema",), ("demo",), ("health",), ("tail",), ("status",)):
         done = weir(*command, "--help")
         assert done.returncode == 0 and "Usage" in done.stdout, command
     assert any(part.isdigit() for part in weir("--version").stdout.strip().split()[-1].split("."))

@@ -1,0 +1,325 @@
+"""What can be said of the files under deploy/ without running them. Each check is shown something wrong, too."""
+
+import copy
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from manifests import normalised, reference_problems, schema_problems, unpinned
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+KUBECTL = shutil.which("kubectl", path=str(ROOT / "build/venv-deploy/bin")) or "kubectl"
+OVERLAYS = ("dev", "production")
+# What the user makes by hand for the production overlay, as its first lines say.
+BY_HAND = {"dev": set(), "production": {("Secret", "weir-secrets")}}
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **(env or {})})
+
+
+def documents(text: str) -> list[dict]:
+    return [d for d in yaml.safe_load_all(text) if d]
+
+
+def kustomized(folder: pathlib.Path) -> list[dict]:
+    done = run(KUBECTL, "kustomize", str(folder))
+    assert done.returncode == 0, done.stderr
+    return documents(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def overlays() -> dict[str, list[dict]]:
+    return {name: kustomized(DEPLOY / "kubernetes/overlays" / name) for name in OVERLAYS}
+
+
+# -- Kubernetes
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_is_good(overlays, name):
+    assert schema_problems(overlays[name]) == []
+    assert reference_problems(overlays[name], BY_HAND[name]) == []
+
+
+def named(objects: list[dict], kind: str, name: str) -> dict:
+    return next(o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name)
+
+
+def container(objects: list[dict], name: str = "weir") -> dict:
+    return named(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
+
+
+def volumes(objects: list[dict], name: str) -> dict[str, dict]:
+    return {v["name"]: v for v in named(objects, "Deployment", name)["spec"]["template"]["spec"]["volumes"]}
+
+
+BROKEN_SCHEMA = {
+    "a word for a number": lambda o: named(o, "Deployment", "weir")["spec"].update(replicas="two"),
+    "a misspelt field": lambda o: container(o).update(imagePullPolice="Never"),
+    "a missing selector": lambda o: named(o, "Deployment", "redis")["spec"].pop("selector"),
+}
+BROKEN_REFERENCE = {
+    "a ConfigMap that is not there": lambda o: volumes(o, "weir")["topology"]["configMap"].update(name="other"),
+    "a Secret that is not there": lambda o: volumes(o, "redis")["secrets"]["secret"].update(secretName="other"),
+    "a claim that is not there": lambda o: volumes(o, "kafka")["data"]["persistentVolumeClaim"].update(claimName="other"),
+    "an account that is not there": lambda o: o.remove(named(o, "ServiceAccount", "weir")),
+    "a Service without pods": lambda o: named(o, "Service", "weir")["spec"].update(selector={"app.kubernetes.io/name": "wier"}),
+    "a Service's port that no pod has": lambda o: named(o, "Service", "redis")["spec"]["ports"][0].update(targetPort="http"),
+    "a selector that misses its own pods": lambda o: named(o, "Deployment", "zookeeper")["spec"]["selector"].update(matchLabels={"app": "x"}),
+    "a probe of no port": lambda o: container(o)["readinessProbe"]["httpGet"].update(port="metrics"),
+    "a mount of no volume": lambda o: container(o)["volumeMounts"][0].update(name="other"),
+    "the newest image": lambda o: container(o).update(image="weir:latest"),
+    "an image without tag": lambda o: container(o, "redis").update(image="registry.example.org:5000/redis"),
+    "no limits": lambda o: container(o)["resources"].pop("limits"),
+    "root": lambda o: named(o, "Deployment", "weir")["spec"]["template"]["spec"]["securityContext"].pop("runAsNonRoot"),
+    "capabilities": lambda o: container(o)["securityContext"].pop("capabilities"),
+    "a token": lambda o: named(o, "Deployment", "demo")["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
+    "another namespace": lambda o: named(o, "Service", "weir")["metadata"].update(namespace="default"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_SCHEMA)
+def test_the_schema_check_finds(overlays, what):
+    broken = copy.deepcopy(overlays["dev"])
+    BROKEN_SCHEMA[what](broken)
+    assert len(schema_problems(broken)) == 1
+
+
+@pytest.mark.parametrize("what", BROKEN_REFERENCE)
+def test_the_reference_check_finds(overlays, what):
+    broken = copy.deepcopy(overlays["dev"])
+    BROKEN_REFERENCE[what](broken)
+    assert reference_problems(broken) != []
+
+
+def test_a_changed_topology_is_another_config_map(overlays, tmp_path):
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
+    with (tmp_path / "kubernetes/base/topology.jsonc").open("a") as file:
+        file.write("// more\n")
+    changed = kustomized(tmp_path / "kubernetes/overlays/dev")
+    before, after = (volumes(o, "weir")["topology"]["configMap"]["name"] for o in (overlays["dev"], changed))
+    assert before != after
+
+
+def test_the_autoscaling_component_fits(tmp_path):
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes")
+    with (tmp_path / "kubernetes/overlays/production/kustomization.yaml").open("a") as file:
+        file.write("components: [../../components/autoscaling]\n")
+    objects = kustomized(tmp_path / "kubernetes/overlays/production")
+    assert any(o["kind"] == "HorizontalPodAutoscaler" for o in objects)
+    assert schema_problems(objects) == [] and reference_problems(objects, BY_HAND["production"]) == []
+
+
+# -- Helm
+
+
+def render(*values: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    renderer = os.environ.get("WEIR_RENDER")
+    if not renderer:
+        pytest.skip("no renderer of Helm charts: needs Go 1.24 or newer (scripts/deploy/renderer says more)")
+    return run(renderer, str(DEPLOY / "helm/weir"), "weir", *map(str, values))
+
+
+def test_chart_and_production_overlay_are_the_same_objects(overlays):
+    done = render(ROOT / "tests/deploy/chart-production.yaml")
+    assert done.returncode == 0, done.stderr
+    objects = documents(done.stdout)
+    assert schema_problems(objects) == []
+    assert normalised(objects) == normalised(overlays["production"])
+
+
+def test_the_comparison_sees_a_difference(overlays):
+    changed = copy.deepcopy(overlays["production"])
+    container(changed)["args"].append("--verbose")
+    assert normalised(changed) != normalised(overlays["production"])
+
+
+@pytest.mark.parametrize("wrong", ["replicas: 2", "image: {tag: latest}", "redis: {url: 'http://redis'}", "sevice: {port: 80}", "service: {port: 0}"])
+def test_the_charts_schema_refuses(wrong, tmp_path):
+    file = tmp_path / "values.yaml"
+    file.write_text(wrong)
+    done = render(file)
+    assert done.returncode == 1 and "values don't meet the specifications" in done.stderr
+
+
+def test_the_chart_with_autoscaling_and_a_topology_of_ones_own(tmp_path):
+    file = tmp_path / "values.yaml"
+    file.write_text("autoscaling: {enabled: true}\ntopology: '{\"topology\": \"mine\"}'\n")
+    done = render(file)
+    assert done.returncode == 0, done.stderr
+    objects = documents(done.stdout)
+    assert schema_problems(objects) == [] and reference_problems(objects, BY_HAND["production"]) == []
+    assert any(o["kind"] == "HorizontalPodAutoscaler" for o in objects)
+    assert next(o for o in objects if o["kind"] == "ConfigMap")["data"]["topology.jsonc"] == '{"topology": "mine"}'
+
+
+# -- Docker
+
+
+COMPOSE = ROOT / "docker-compose.yml"
+PROFILES = ("zookeeper", "kraft", "tls")
+
+
+def compose_config(file: pathlib.Path, profile: str) -> subprocess.CompletedProcess[str]:
+    return run("docker-compose", "--project-directory", str(ROOT), "-f", str(file), "config", "-q", env={"COMPOSE_PROFILES": profile})
+
+
+def compose_problems(made: dict) -> list[str]:
+    found = []
+    services = made["services"]
+    for name, s in services.items():
+        image = re.sub(r"^\$\{[A-Z_]+:-(.+)\}$", r"\1", s["image"])
+        if unpinned(image):
+            found.append(f"{name}: image {image} is not pinned")
+        found += [f"{name}: published beyond loopback: {p}" for p in s.get("ports", []) if not p.startswith("127.0.0.1:")]
+        found += [f"{name}: no secret {secret}" for secret in s.get("secrets", []) if secret not in made["secrets"]]
+        for other, how in s.get("depends_on", {}).items():
+            if not set(s["profiles"]) <= set(services[other]["profiles"]):
+                found.append(f"{name}: needs {other}, which is not in all of its profiles")
+            if how["condition"] == "service_healthy" and "healthcheck" not in services[other] and other not in ("weir",):
+                found.append(f"{name}: waits for the health of {other}, which has no check")
+        if s.get("cap_drop") != ["ALL"] or s.get("restart") != "unless-stopped":
+            found.append(f"{name}: without the limits of the others")
+    return found
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_compose_file_parses(profile):
+    done = compose_config(COMPOSE, profile)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_compose_file_is_consistent():
+    assert compose_problems(yaml.safe_load(COMPOSE.read_text())) == []
+
+
+@pytest.mark.parametrize(("good", "bad"), [("condition: service_healthy", "condition: service_fine"), ("depends_on: { zookeeper:", "depends_on: { zoo:"), ("read_only: true", "read_onyl: true")])
+def test_the_parser_refuses(good, bad, tmp_path):
+    text = COMPOSE.read_text()
+    assert good in text
+    (tmp_path / "docker-compose.yml").write_text(text.replace(good, bad, 1))
+    assert compose_config(tmp_path / "docker-compose.yml", "zookeeper").returncode != 0
+
+
+@pytest.mark.parametrize(("service", "change"), [
+    ("weir", {"ports": ["8080:8080"]}), ("weir", {"image": "${WEIR_IMAGE:-weir}"}), ("redis", {"secrets": ["other"]}), ("weir", {"profiles": ["zookeeper", "tls"]}), ("grafana", {"cap_drop": []}),
+])
+def test_the_consistency_check_finds(service, change):
+    made = yaml.safe_load(COMPOSE.read_text())
+    made["services"][service].update(change)
+    assert len(compose_problems(made)) == 1
+
+
+def test_image_manifests_and_compose_file_agree(overlays):
+    dockerfile = (DEPLOY / "docker/Dockerfile").read_text()
+    port, user = re.search(r"^EXPOSE (\d+)$", dockerfile, re.M)[1], re.search(r"^USER (\d+):\d+$", dockerfile, re.M)[1]
+    pod = named(overlays["dev"], "Deployment", "weir")["spec"]["template"]["spec"]
+    assert pod["containers"][0]["ports"][0]["containerPort"] == int(port)
+    assert pod["securityContext"]["runAsUser"] == int(user)
+    assert yaml.safe_load(COMPOSE.read_text())["services"]["weir"]["ports"][0].endswith(f":{port}")
+    for image in ("kafka", "zookeeper", "redis"):
+        used = container(overlays["dev"], image)["image"]
+        assert used in COMPOSE.read_text(), f"{used} is not the compose file's"
+
+
+def test_there_is_one_topology():
+    text = (DEPLOY / "topology.jsonc").read_text()
+    for copied in ("kubernetes/base", "kubernetes/overlays/production", "helm/weir"):
+        assert (DEPLOY / copied / "topology.jsonc").read_text() == text, copied
+
+
+def test_weir_takes_the_topology(tmp_path):
+    binary = pathlib.Path(os.environ.get("WEIR_BINARY") or ROOT / "build/release/weir")
+    if not binary.exists():
+        pytest.skip("weir is not built")
+    (tmp_path / "password").write_text("x")
+    done = run(str(binary), "check", str(DEPLOY / "topology.jsonc"), env={"REDIS_PASSWORD_FILE": str(tmp_path / "password")})
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_images_packages_are_what_the_binary_is_linked_to():
+    binary = pathlib.Path(os.environ.get("WEIR_BINARY") or ROOT / "build/release/weir")
+    if not binary.exists():
+        pytest.skip("weir is not built")
+    listed = set(run(str(DEPLOY / "docker/runtime-packages")).stdout.split())
+    assert listed
+    needed = re.findall(r"NEEDED +(\S+)", run("objdump", "-p", str(binary)).stdout)
+    paths = dict(re.findall(r"^\s*(\S+) => (\S+)", run("ldd", str(binary)).stdout, re.M))
+    packages = set()
+    for library in needed:
+        path = pathlib.Path(paths.get(library, "/none"))
+        for way in (path, path.resolve(), pathlib.Path(str(path).replace("/lib/", "/usr/lib/", 1))):
+            owner = run("dpkg-query", "-S", str(way)).stdout
+            if owner:
+                packages.add(owner.split(":")[0])
+                break
+    assert packages, "no library has a package here"
+    assert packages - {"libc6", "libgcc-s1"} <= listed
+
+
+# -- Prometheus and Grafana
+
+
+def promtool(*words: str) -> subprocess.CompletedProcess[str]:
+    if not shutil.which("promtool"):
+        pytest.skip("no promtool: scripts/setup --deploy installs it")
+    return run("promtool", *words)
+
+
+def metric_names() -> set[str]:
+    text = (ROOT / "runtime/metrics/names.hpp").read_text()
+    found = set(re.findall(r'"((?:weir|process)_[a-z0-9_]+)"', text))
+    for name in re.findall(r'histogram_name<\d> \w+\{\s*"([a-z_]+)"', text):
+        found |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
+    return found
+
+
+def unknown_metrics(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:weir|process)_[a-z0-9_]+", text)) - metric_names()
+
+
+def rules() -> list[dict]:
+    return yaml.safe_load((DEPLOY / "prometheus/weir.rules.yml").read_text())["groups"][0]["rules"]
+
+
+def test_promtool_is_content():
+    for words in (("check", "config", "deploy/prometheus/prometheus.yml"), ("check", "rules", "deploy/prometheus/weir.rules.yml"), ("test", "rules", "deploy/prometheus/weir.rules.test.yml")):
+        done = promtool(*words)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds(tmp_path):
+    for name in ("weir.rules.yml", "weir.rules.test.yml"):
+        shutil.copy(DEPLOY / "prometheus" / name, tmp_path)
+    file = tmp_path / "weir.rules.yml"
+    text = file.read_text()
+    file.write_text(text.replace("> 10000", "> 1000000"))  # nothing is that far behind in the test
+    assert promtool("check", "rules", str(file)).returncode == 0
+    assert promtool("test", "rules", str(tmp_path / "weir.rules.test.yml")).returncode != 0
+    file.write_text(text.replace("increase(", "increas(", 1))
+    assert promtool("check", "rules", str(file)).returncode != 0
+
+
+def test_rules_and_dashboard_name_metrics_that_are_there():
+    for rule in rules():
+        assert unknown_metrics(rule["expr"]) == set(), rule["alert"]
+    dashboard = json.loads((DEPLOY / "grafana/weir.json").read_text())
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            assert unknown_metrics(target["expr"]) == set(), panel["title"]
+    assert unknown_metrics("rate(weir_lags_records[1m]) + weir_lag_records + weir_apply_seconds_bucket") == {"weir_lags_records"}
+
+
+def test_each_alert_has_its_paragraph_in_the_runbook():
+    headings = set(re.findall(r"^### (\w+)$", (ROOT / "docs/operations.md").read_text(), re.M))
+    names = {rule["alert"] for rule in rules()}
+    assert names == {h for h in headings if h.startswith("Weir")}
+    for rule in rules():
+        assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
