@@ -9,6 +9,7 @@ export class MapJudge {
 
   #row(key, data, how) {
     const before = this.#newest.get(key);
+    if (!Number.isInteger(data?.i)) return this.#blame(`${key} has no number of its change by ${how}`);
     if (before !== undefined && data.i < before) this.#blame(`${key} went back from ${before} to ${data.i} by ${how}`);
     if (data.i === before) this.counts.repeats++;
     this.#newest.set(key, Math.max(before ?? -1, data.i));

@@ -1,6 +1,9 @@
 """Connections that end again and again while tables change: no row goes back, no entry is missed or out of order, and in the end all is there."""
 
+import subprocess
+
 from harness.fleet import Expected, Sender, differences, load, topology
+from harness.sdk import PROGRAMS
 from harness.waiting import wait_for
 
 
@@ -28,6 +31,11 @@ def settled(client, wanted: Expected, seconds: float = 60) -> dict:
 def assert_lawful(seen: dict) -> None:
     assert seen["map"]["problems"] == []
     assert seen["stream"]["problems"] == []
+
+
+def test_the_judge_blames_what_is_unlawful():
+    done = subprocess.run(["node", "--test", str(PROGRAMS / "judge.test.mjs")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "# pass 6" in done.stdout, done.stdout + done.stderr
 
 
 def test_fifty_drops_at_random_moments_lose_and_reorder_nothing(kraft, redis_server, weir_node, sdk, seed):
