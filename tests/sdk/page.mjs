@@ -42,7 +42,9 @@ try {
   browser = await chromium.launchPersistentContext(profile, {
     executablePath: o.browser,
     headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      // A page that is made up by the test counts as one of the public network, which may not connect to this machine.
+      '--disable-features=LocalNetworkAccessChecks'],
   });
   const page = browser.pages()[0] ?? (await browser.newPage());
   page.on('pageerror', (error) => {

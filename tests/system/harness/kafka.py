@@ -11,6 +11,8 @@ from typing import Iterable
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from .waiting import wait_for
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "scripts" / "kafka-local.sh"
 _number = itertools.count(1)
@@ -74,6 +76,8 @@ class Cluster:
         settings = {"retention.ms": "-1", **{key.replace("_", "."): value for key, value in config.items()}}
         made = self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)], request_timeout=30)
         made[name].result(30)
+        # A broker may hear of it a moment after the controller has made it.
+        wait_for(lambda: (found := self.admin.list_topics(name, timeout=10).topics.get(name)) and not found.error and len(found.partitions) == partitions, 30, f"topic {name}")
 
     def delete(self, name: str) -> None:
         self.admin.delete_topics([name], request_timeout=30)[name].result(30)
