@@ -5,7 +5,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/beast/websocket/stream.hpp>
@@ -171,22 +170,36 @@ private:
   }
 
   void read_next() override {
-    buffer_.consume(buffer_.size());
     // A connection that is idle most of the time should not keep the room of a message.
-    buffer_.shrink_to_fit();
-    stream_.async_read(buffer_, [this, alive = shared_from_this()](error_code failed, std::size_t) {
-      if (failed) {
-        ended();
-        return;
-      }
-      const auto data = buffer_.data();
-      received(stream_.got_text(), {static_cast<const char*>(data.data()), data.size()});
-    });
+    message_.clear();
+    if (message_.capacity() > most_kept)
+      message_.shrink_to_fit();
+    read_some();
   }
+
+  void read_some() {
+    const auto had = message_.size();
+    // Most of what clients say is short. Beast's own read of a whole message would hold 1.5 KiB for it all the time.
+    message_.resize(had + (had == 0 ? first_bytes : further_bytes));
+    stream_.async_read_some(asio::buffer(message_.data() + had, message_.size() - had),
+                            [this, had, alive = shared_from_this()](error_code failed, std::size_t n) {
+                              if (failed) {
+                                ended();
+                                return;
+                              }
+                              message_.resize(had + n);
+                              if (stream_.is_message_done())
+                                received(stream_.got_text(), message_);
+                              else
+                                read_some();
+                            });
+  }
+
+  static constexpr std::size_t first_bytes = 240, further_bytes = 16 << 10, most_kept = 1 << 10;
 
   std::unique_ptr<parsed_request> request_; // until the handshake is done
   websocket::stream<outbox_layer<Stream>, true> stream_;
-  beast::flat_buffer buffer_;
+  std::string message_; // being read
 };
 
 } // namespace
