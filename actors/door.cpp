@@ -46,11 +46,11 @@ private:
 
 http::response unauthorized(const auth::refusal& why, std::string_view path) {
   auto r = http::error_response(401, "unauthorized", why.message, path);
-  r.headers.emplace_back("WWW-Authenticate",
-                         why.why == auth::failure::missing
-                             ? R"(Bearer realm="weir")"
-                             : fmt::format(R"(Bearer realm="weir", error="invalid_token", error_description="{}")",
-                                           why.message));
+  r.headers.emplace_back(
+      "WWW-Authenticate",
+      why.why == auth::failure::missing
+          ? R"(Bearer realm="weir")"
+          : fmt::format(R"(Bearer realm="weir", error="invalid_token", error_description="{}")", why.message));
   return r;
 }
 

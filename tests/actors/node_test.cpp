@@ -58,8 +58,8 @@ struct whole_node : world {
   std::vector<int> ended;
 };
 
-// Those of reactors end on threads of their own, a moment later. Waits for ever, up to the test's time limit, for one that
-// does not end.
+// Those of reactors end on threads of their own, a moment later. Waits for ever, up to the test's time limit, for one
+// that does not end.
 void no_actor_is_left(whole_node& w) { w.system->registry().await_running_count_equal(0); }
 
 TEST(node, reads_its_sources_and_becomes_ready) {
