@@ -251,7 +251,7 @@ TEST(channel, state_comes_in_pages_with_each_key_once_and_what_changed_meanwhile
   const std::string sent = page["state"][0]["key"];
   std::string unsent;
   for (const std::string k : {"a", "b", "c", "d"})
-    if (k != sent && k != page["state"][1]["key"])
+    if (k != sent && k != page["state"][1]["key"].get<std::string>())
       unsent = k;
   apply(c, rows(0, 10, 20, {{sent, ""}, {unsent, "2"}, {"e", "1"}}));
   auto last = c.subscribe(state_page(page["cursor"], 2), 0);
