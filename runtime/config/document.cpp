@@ -137,7 +137,8 @@ public:
     const std::string_view message = e.what();
     if (message.find("number overflow") != std::string_view::npos) {
       report(lines_.at(start_before(byte)), path(), "a number beyond the range of a double", "");
-    } else if (message.find("unexpected end of input") != std::string_view::npos) {
+    } else if (message.find("unexpected end of input") != std::string_view::npos ||
+               message.find("empty input") != std::string_view::npos) { // so said from nlohmann 3.11.3 on
       at_end();
     } else {
       const auto start = start_before(byte);
