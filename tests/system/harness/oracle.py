@@ -31,18 +31,32 @@ def _refuse(_: str):
     raise ValueError("no JSON number")
 
 
+DEPTH = 1024  # objects and arrays within each other; what is deeper is refused
+
+
 def _bounded(value) -> bool:
-    if isinstance(value, bool) or value is None:
-        return True
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**64
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, str):
-        return not any(0xD800 <= ord(c) <= 0xDFFF for c in value)
-    if isinstance(value, list):
-        return all(_bounded(part) for part in value)
-    return all(_bounded(key) and _bounded(part) for key, part in value.items())
+    """Level by level: some Pythons parse deeper than they call."""
+    level = [value]
+    for _ in range(DEPTH + 1):
+        inner: list = []
+        for part in level:
+            if isinstance(part, dict):
+                inner += part.keys()
+                inner += part.values()
+            elif isinstance(part, list):
+                inner += part
+            elif isinstance(part, str):
+                if any(0xD800 <= ord(c) <= 0xDFFF for c in part):
+                    return False
+            elif isinstance(part, float):
+                if not math.isfinite(part):
+                    return False
+            elif isinstance(part, int) and not -(2**63) <= part < 2**64:  # a boolean is one, and fits
+                return False
+        if not inner:
+            return True
+        level = inner
+    return False
 
 
 def at(value, pointer: str):
