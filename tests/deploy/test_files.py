@@ -85,6 +85,39 @@ BROKEN_REFERENCE = {
 }
 
 
+def vet(objects: list[dict]) -> subprocess.CompletedProcess[str]:
+    """What the API server itself says of objects when they are created."""
+    vetter = os.environ.get("WEIR_VET")
+    if not vetter:
+        pytest.skip("no checks of the API server: needs Go 1.24 or newer (scripts/deploy/kube-command says more)")
+    return subprocess.run([vetter], input=yaml.safe_dump_all(objects), capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_api_server_would_take_an_overlay(overlays, name):
+    done = vet(overlays[name])
+    assert done.returncode == 0 and f"{len(overlays[name])} objects, 0 wrong" in done.stdout, done.stdout + done.stderr
+
+
+# The schemas take these.
+BROKEN_MEANING = {
+    "a selector that misses its own pods": lambda o: named(o, "Deployment", "weir")["spec"]["selector"].update(matchLabels={"app": "x"}),
+    "a port beyond all ports": lambda o: named(o, "Service", "weir")["spec"]["ports"][0].update(port=99999),
+    "a mount of no volume": lambda o: container(o)["volumeMounts"][0].update(name="other"),
+    "a quantity that is none": lambda o: container(o)["resources"]["limits"].update(memory="1 GB"),
+    "less than is requested": lambda o: container(o)["resources"]["limits"].update(memory="1Mi"),
+    "a name that is none": lambda o: named(o, "Service", "redis")["metadata"].update(name="Redis_1"),
+}
+
+
+@pytest.mark.parametrize("what", [*BROKEN_SCHEMA, *BROKEN_MEANING])
+def test_the_api_server_would_refuse(overlays, what):
+    broken = copy.deepcopy(overlays["dev"])
+    {**BROKEN_SCHEMA, **BROKEN_MEANING}[what](broken)
+    done = vet(broken)
+    assert done.returncode == 1 and f"{len(broken)} objects, 1 wrong" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("what", BROKEN_SCHEMA)
 def test_the_schema_check_finds(overlays, what):
     broken = copy.deepcopy(overlays["dev"])

@@ -14,12 +14,12 @@ PROGRAMS = ROOT / "tests" / "sdk"
 
 
 class SdkClient:
-    """Events are JSON lines of its standard output; commands go to its standard input, one a line."""
+    """Events are JSON lines of its standard output; commands go to its standard input, one a line. `prefix`: words before the command (another network)."""
 
-    def __init__(self, url: str, table: str, kind: str, log: pathlib.Path, *arguments: str, program: str = "sdk-client.mjs"):
+    def __init__(self, url: str, table: str, kind: str, log: pathlib.Path, *arguments: str, program: str = "sdk-client.mjs", prefix: tuple[str, ...] = ()):
         self.table, self.kind = table, kind
         self._errors = log.open("ab")
-        self.child = subprocess.Popen(["node", str(PROGRAMS / program), "--url", url, "--table", table, "--kind", kind, *arguments], stdin=subprocess.PIPE,
+        self.child = subprocess.Popen([*prefix, "node", str(PROGRAMS / program), "--url", url, "--table", table, "--kind", kind, *arguments], stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=self._errors, text=True, encoding="utf-8", start_new_session=True)
         self.events: list[dict] = []
         self._answers: queue.Queue = queue.Queue()
