@@ -73,10 +73,26 @@ std::uint32_t number_of(std::string_view id) {
 }
 
 std::string to_json(const execution& e) {
-  return json{{"job", e.job},           {"id", e.id},           {"fire", e.fire_ms},        {"status", to_string(e.status)},
-              {"started", e.started_ms}, {"ended", e.ended_ms},  {"node", e.node},           {"shares", e.shares},
-              {"takeovers", e.takeovers}, {"stuck", e.stuck}, {"retried", e.retried}, {"definition", e.definition}, {"chunk", e.chunk}, {"replace", e.replace}, {"read", e.read},           {"filtered", e.filtered},
-              {"skipped", e.skipped},   {"total", e.total},     {"written", e.written},     {"commits", e.commits},
+  return json{{"job", e.job},
+              {"id", e.id},
+              {"fire", e.fire_ms},
+              {"status", to_string(e.status)},
+              {"started", e.started_ms},
+              {"ended", e.ended_ms},
+              {"node", e.node},
+              {"shares", e.shares},
+              {"takeovers", e.takeovers},
+              {"stuck", e.stuck},
+              {"retried", e.retried},
+              {"definition", e.definition},
+              {"chunk", e.chunk},
+              {"replace", e.replace},
+              {"read", e.read},
+              {"filtered", e.filtered},
+              {"skipped", e.skipped},
+              {"total", e.total},
+              {"written", e.written},
+              {"commits", e.commits},
               {"message", e.message}}
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }

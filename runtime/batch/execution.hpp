@@ -2,7 +2,8 @@
 // fire time, an execution is one try at it. Pure.
 //
 //   STARTING -> STARTED -> COMPLETED
-//                  |-----> FAILED     (may be started again: a new execution of the same instance, from its checkpoints)
+//                  |-----> FAILED     (may be started again: a new execution of the same instance, from its
+//                  checkpoints)
 //                  |-----> STOPPING -> STOPPED     (the same)
 //   STARTING, STARTED and STOPPING may become ABANDONED, and so may FAILED and STOPPED: never started again.
 //
@@ -21,8 +22,8 @@ enum class execution_status { starting, started, completed, failed, stopping, st
 
 std::string_view to_string(execution_status status); // "STARTING", ...
 std::optional<execution_status> parse_execution_status(std::string_view text);
-bool is_over(execution_status status);      // neither runs nor will go on by itself
-bool may_restart(execution_status status);  // failed or stopped
+bool is_over(execution_status status);     // neither runs nor will go on by itself
+bool may_restart(execution_status status); // failed or stopped
 // Which statuses may become `to`.
 std::vector<execution_status> before(execution_status to);
 

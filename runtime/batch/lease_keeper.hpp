@@ -2,8 +2,8 @@
 // goes back, in milliseconds, and Redis' answers.
 //
 // The lease counts as held for `hold` from the moment of the question, not of the answer: Redis counts from some moment
-// in between, so this node stops before another can start. That is no guard by itself (a paused process finds out late);
-// the guard is the token in every write.
+// in between, so this node stops before another can start. That is no guard by itself (a paused process finds out
+// late); the guard is the token in every write.
 #pragma once
 
 #include <cstdint>

@@ -32,10 +32,10 @@ struct lease {
 
 // The newest execution of a job, as stored.
 struct job_state {
-  fence_token token;           // the highest one seen
-  std::int64_t fire_ms = -1;   // of the newest execution; -1: there was none
-  std::string id, status, run; // of it; `run` is the scheduler's own text (batch/execution.hpp)
-  std::uint64_t chunks = 0;    // of its result, that are written
+  fence_token token;                                // the highest one seen
+  std::int64_t fire_ms = -1;                        // of the newest execution; -1: there was none
+  std::string id, status, run;                      // of it; `run` is the scheduler's own text (batch/execution.hpp)
+  std::uint64_t chunks = 0;                         // of its result, that are written
   std::map<std::uint32_t, std::string> checkpoints; // by share; only as adopt() gives it
 };
 
@@ -51,9 +51,9 @@ struct job_change {
   std::string status, run;
   std::optional<std::pair<std::uint32_t, std::string>> checkpoint; // of a share; empty text: drops it
   bool ends = false;
-  bool keep_checkpoints = false; // where it ends: it may be started again
-  std::uint32_t keep_count = 100;  // executions in the history
-  std::int64_t keep_since_ms = 0;  // and none that ended before this
+  bool keep_checkpoints = false;  // where it ends: it may be started again
+  std::uint32_t keep_count = 100; // executions in the history
+  std::int64_t keep_since_ms = 0; // and none that ended before this
   std::int64_t ended_ms = 0;
 };
 

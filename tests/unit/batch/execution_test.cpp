@@ -33,7 +33,8 @@ TEST(execution, is_read_back_as_it_was_written) {
 }
 
 TEST(execution, what_is_none_is_told_from_one_that_a_later_version_wrote) {
-  for (const auto* text : {"", "{", "[]", "{}", R"({"id":"1.1"})", R"({"id":"1.1","status":"RUNNING"})", R"({"status":"STARTED"})"})
+  for (const auto* text :
+       {"", "{", "[]", "{}", R"({"id":"1.1"})", R"({"id":"1.1","status":"RUNNING"})", R"({"status":"STARTED"})"})
     EXPECT_FALSE(parse_execution(text)) << text;
   EXPECT_TRUE(parse_execution(R"({"id":"1.1","status":"STARTED","new":[1],"read":"many"})"));
 }
