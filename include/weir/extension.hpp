@@ -32,7 +32,7 @@ struct execution {
   std::string id;                                // the same after a takeover
   std::int64_t fire_ms = 0;                      // milliseconds since 1970
   std::map<std::string, std::string> parameters; // of the run
-  std::string options;                           // the "options" beside the part's name, as JSON; "{}" where there are none
+  std::string options; // the "options" beside the part's name, as JSON; "{}" where there are none
 };
 
 // One item on its way: a row of a table, an entry of a log, or what a reader made.
