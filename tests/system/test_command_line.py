@@ -122,10 +122,6 @@ def test_the_environment_and_set_fill_in_values(tmp_path):
 # Parts of the format that this version does not have yet: `check` takes them, `run` names them and does not start.
 LATER = {
     "cron": ("jobs/rollup", {"cron": "*/5 * * * *", "read": {"table": "hot"}, "fields": {"n": "count"}, "write": {"table": "by_site"}}),
-    "chunk": ("jobs/rollup/chunk", 1000),
-    "retries": ("jobs/rollup/retries", 3),
-    "skip_limit": ("jobs/rollup/skip_limit", 100),
-    "missed": ("jobs/rollup/missed", "once"),
     "p99": ("jobs/rollup/fields/p99", {"p99": "/cpu"}),
 }
 
