@@ -56,6 +56,14 @@ def address(service: str) -> str:
     return get("service", service)["spec"]["clusterIP"]
 
 
+def status(path: str, token: str | None = None) -> int:
+    """Of one answer through the Service; 0 without an answer."""
+    header = ("-H", f"Authorization: Bearer {token}") if token else ()
+    done = subprocess.run([*INSIDE, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", *header, f"http://{address('weir')}{path}"],
+                          capture_output=True, text=True, timeout=30, check=False)
+    return int(done.stdout or 0)
+
+
 def rest(path: str, seconds: float = 60) -> dict:
     """Through the Service, from inside the cluster's network. While no pod is ready behind it, it is asked again."""
     last = [""]

@@ -5,13 +5,15 @@ to add up to it: nothing lost, nothing doubled, whatever was restarted meanwhile
 """
 
 import json
+import re
 import shutil
 import time
 
 import pytest
-from cluster import INSIDE, NAMESPACE, address, describe, get, give_volumes, is_ready, kubectl, pods, rest, run, SCRIPT, the_pod, wait_ready
+from cluster import INSIDE, NAMESPACE, address, describe, get, give_volumes, is_ready, kubectl, pods, rest, run, SCRIPT, status, the_pod, wait_ready
 from harness.node import ROOT
 from harness.sdk import SdkClient
+from harness.tokens import SECRET, token
 from harness.waiting import wait_for
 
 OVERLAY = "deploy/kubernetes/overlays/dev"
@@ -44,8 +46,8 @@ def told(request):
             print(describe(part))
 
 
-def client(log) -> SdkClient:
-    one = SdkClient(f"ws://{address('weir')}/connection/websocket", "machines", "map", log, prefix=INSIDE)
+def client(log, *arguments: str) -> SdkClient:
+    one = SdkClient(f"ws://{address('weir')}/connection/websocket", "machines", "map", log, *arguments, prefix=INSIDE)
     one.wait_subscribed(60)
     return one
 
@@ -104,17 +106,48 @@ def test_redis_keeps_its_data_when_its_pod_is_deleted():
     wait_for(lambda: counted() > before_count, 60, "the count to go on")
 
 
+def roll(overlay: str) -> None:
+    """Applies it, and waits until its pod is the only one. Redis rolls, too, where the Secret is another one."""
+    before = the_pod("weir")["metadata"]["name"]
+    kubectl("apply", "-k", overlay)
+    for part in ("redis", "weir"):
+        kubectl("rollout", "status", f"deployment/{part}", "--timeout=120s", seconds=150)
+    wait_for(lambda: len(pods("weir")) == 1, 60, "the old pod to go")
+    assert the_pod("weir")["metadata"]["name"] != before
+
+
+def test_without_the_demos_argument_only_clients_with_a_token_get_in(tmp_path):
+    """As the overlay `production` and the chart have it: the secret is a file of weir-secrets."""
+    assert status("/api/v1/tables/machines") == 200
+    shutil.copytree(ROOT / "deploy/kubernetes", tmp_path / "kubernetes")
+    file = tmp_path / "kubernetes/overlays/dev/kustomization.yaml"
+    text, patches = re.subn(r"^patches:\n(?: .*\n)*", "", file.read_text(encoding="utf-8"), flags=re.M)
+    text, secrets = re.subn(r"(literals: \[redis_password=[\w-]+)\]", rf"\1, jwt_secret={SECRET}]", text)
+    assert patches == secrets == 1
+    file.write_text(text, encoding="utf-8")
+    roll(str(file.parent))
+    wait_for(lambda: status("/api/v1/tables/machines") == 401, 60, "an answer that asks for a token")
+    assert status("/api/v1/tables/machines", token("machines", aud="weir", secret="s" * 32)) == 401
+    assert status("/api/v1/tables/totals", token("machines", aud="weir")) == 403
+    assert status("/metrics") == 200
+    (tmp_path / "token").write_text(token("machines", aud="weir"), encoding="utf-8")
+    one = client(tmp_path / "client.log", "--token-file", str(tmp_path / "token"))
+    try:
+        one.wait_event("update", 60, count=10)
+    finally:
+        one.quit()
+    assert SECRET not in kubectl("logs", the_pod("weir")["metadata"]["name"])
+    roll(OVERLAY)
+    wait_for(lambda: status("/api/v1/tables/machines") == 200, 60, "an answer without a token")
+
+
 def test_a_changed_topology_rolls_the_pods(tmp_path):
     shutil.copytree(ROOT / "deploy/kubernetes", tmp_path / "kubernetes")
     file = tmp_path / "kubernetes/base/topology.jsonc"
     text = file.read_text(encoding="utf-8")
     assert text.count('"every": "10s"') == 1
     file.write_text(text.replace('"every": "10s"', '"every": "7s"'), encoding="utf-8")
-    before = the_pod("weir")["metadata"]["name"]
-    kubectl("apply", "-k", str(tmp_path / "kubernetes/overlays/dev"))
-    kubectl("rollout", "status", "deployment/weir", "--timeout=120s", seconds=150)
-    wait_for(lambda: len(pods("weir")) == 1, 60, "the old pod to go")
-    assert the_pod("weir")["metadata"]["name"] != before
+    roll(str(tmp_path / "kubernetes/overlays/dev"))
     assert "7s" in json.dumps(rest("/api/v1/topology"))
 
 
