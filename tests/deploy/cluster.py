@@ -32,6 +32,11 @@ def pods(name: str) -> list[dict]:
     return [p for p in get("pods", "-l", f"app.kubernetes.io/name={name}")["items"] if "deletionTimestamp" not in p["metadata"]]
 
 
+def wait_alone(name: str, seconds: float = 60) -> None:
+    """Until one pod is left, and those on their way out are gone: until then they still serve."""
+    wait_for(lambda: len(get("pods", "-l", f"app.kubernetes.io/name={name}")["items"]) == 1, seconds, lambda: f"the old pod to go\n{describe(name)}")
+
+
 def is_ready(pod: dict) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
 
