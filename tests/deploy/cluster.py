@@ -32,6 +32,11 @@ def pods(name: str) -> list[dict]:
     return [p for p in get("pods", "-l", f"app.kubernetes.io/name={name}")["items"] if "deletionTimestamp" not in p["metadata"]]
 
 
+def wait_alone(name: str, seconds: float = 60) -> None:
+    """Until one pod is left, and those on their way out are gone: until then they still serve."""
+    wait_for(lambda: len(get("pods", "-l", f"app.kubernetes.io/name={name}")["items"]) == 1, seconds, lambda: f"the old pod to go\n{describe(name)}")
+
+
 def is_ready(pod: dict) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
 
@@ -54,6 +59,14 @@ def describe(name: str) -> str:
 
 def address(service: str) -> str:
     return get("service", service)["spec"]["clusterIP"]
+
+
+def status(path: str, token: str | None = None) -> int:
+    """Of one answer through the Service; 0 without an answer."""
+    header = ("-H", f"Authorization: Bearer {token}") if token else ()
+    done = subprocess.run([*INSIDE, "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", *header, f"http://{address('weir')}{path}"],
+                          capture_output=True, text=True, timeout=30, check=False)
+    return int(done.stdout or 0)
 
 
 def rest(path: str, seconds: float = 60) -> dict:

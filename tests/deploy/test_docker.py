@@ -10,6 +10,7 @@ from compose import Compose
 from feed import MACHINES, SITE, Feed
 from harness.node import ROOT
 from harness.sdk import SdkClient
+from harness.tokens import token
 from harness.waiting import wait_for
 
 
@@ -18,7 +19,7 @@ def compose(request):
     stack = Compose(request.param)
     failed = True
     try:
-        stack("up", "-d")
+        stack.up()
         yield stack
         failed = False
     finally:
@@ -100,20 +101,56 @@ def test_kafka_4_without_zookeeper_brings_values_too(compose, tmp_path):
 
 
 @pytest.mark.parametrize("compose", ["tls"], indirect=True)
-def test_with_tls_everywhere_values_come_through_https(compose):
+def test_with_tls_everywhere_values_come_through_https_to_whoever_has_a_token(compose):
     compose.healthy("weir-tls")
-    authority = str(compose.root / "deploy/docker/secrets/ca.pem")
+    secrets = compose.root / "deploy/docker/secrets"
+    authority, secret = str(secrets / "ca.pem"), (secrets / "jwt_secret").read_text().strip()
     url = f"https://127.0.0.1:{compose.port}/api/v1/tables/machines"
 
+    def ask(*tables: str, **how) -> requests.Response:
+        return requests.get(url, verify=authority, timeout=10, headers={"Authorization": "Bearer " + token(*tables, aud="weir", **how)})
+
     def rows() -> dict:
-        answer = requests.get(url, verify=authority, timeout=10)
+        answer = ask("machines", secret=secret)
         return answer.json().get("rows", {}) if answer.status_code == 200 else {}
 
     wait_for(lambda: len(rows()) > 3, 90, "rows over HTTPS")
+    assert requests.get(url, verify=authority, timeout=10).status_code == 401
+    assert ask("machines", secret="s" * 32).status_code == 401
+    assert ask("totals", secret=secret).status_code == 403
+    assert secret not in compose("logs", "--no-color", "weir-tls")
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(url, timeout=10)
     with pytest.raises(requests.exceptions.ConnectionError):
         requests.get(url.replace("https", "http"), timeout=10)
+
+
+@pytest.mark.parametrize("compose", ["kraft,monitoring"], indirect=True)
+def test_prometheus_reads_weir_and_raises_the_alarm_when_it_is_gone(compose):
+    compose.healthy("weir")
+
+    def ask(what: str, **parameters) -> dict:
+        answer = requests.get(f"http://127.0.0.1:{compose.prometheus_port}/api/v1/{what}", params=parameters, timeout=10)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["data"]
+
+    def values(expression: str) -> list[dict]:
+        try:
+            return ask("query", query=expression)["result"]
+        except requests.RequestException:  # not up yet
+            return []
+
+    wait_for(lambda: values("rate(weir_records_applied_total[1m]) > 0"), 90, lambda: f"records applied: {ask('targets')}")
+    # weir's own label `job`, and not Prometheus': the alerts on jobs go by it.
+    wait_for(lambda: values('weir_job_last_success_timestamp_seconds{job="rollup"} > 0'), 60, "the demo's job")
+    wait_for(lambda: all(rule["health"] == "ok" for group in ask("rules")["groups"] for rule in group["rules"]), 60, lambda: f"each rule to work: {ask('rules')}")
+    rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+    assert {"WeirDown", "WeirJobOverdue"} < {rule["name"] for rule in rules}
+    assert ask("alerts")["alerts"] == []
+    compose("stop", "-t", "30", "weir")
+    began = time.monotonic()
+    wait_for(lambda: [(a["labels"]["alertname"], a["state"]) for a in ask("alerts")["alerts"]] == [("WeirDown", "firing")], 150, lambda: f"the alarm: {ask('alerts')}")
+    print(f"WeirDown fires {time.monotonic() - began:.0f} s after weir is gone")
 
 
 # What an administrator does, from a bare system to a bare system.
@@ -122,11 +159,15 @@ apt-get update -q
 apt-get install -q -y --no-install-recommends systemd /packages/weir_*_amd64.deb
 test -s /usr/share/man/man1/weir.1.gz
 test "$(stat -c %a%U /etc/weir/redis_password)" = 600root
+test "$(stat -c %a%U /etc/weir/jwt_secret)" = 600root
 weir --version
 systemd-analyze verify --man=no /usr/lib/systemd/system/weir.service
 systemd-analyze security --offline=yes --threshold=30 /usr/lib/systemd/system/weir.service | tail -n 2
 printf secret >/etc/weir/redis_password
 KAFKA_BROKERS=k:9092 REDIS_URL=redis://r TOPIC=t weir check /etc/weir/topology.jsonc
+cp /etc/weir/jwt_secret /tmp/before
+apt-get install -q -y --reinstall /packages/weir_*_amd64.deb
+cmp /tmp/before /etc/weir/jwt_secret
 echo "// mine" >>/etc/weir/topology.jsonc
 apt-get remove -q -y weir
 test ! -e /usr/bin/weir && tail -n 1 /etc/weir/topology.jsonc | grep mine

@@ -268,13 +268,46 @@ def test_there_is_one_topology():
         assert (DEPLOY / copied / "topology.jsonc").read_text() == text, copied
 
 
-def test_weir_takes_the_topology(tmp_path):
+def checked(topology: str, folder: pathlib.Path, *arguments: str, **secrets: str) -> subprocess.CompletedProcess[str]:
+    """What weir says of a topology where exactly these secrets are in their folder."""
     binary = pathlib.Path(os.environ.get("WEIR_BINARY") or ROOT / "build/release/weir")
     if not binary.exists():
         pytest.skip("weir is not built")
-    (tmp_path / "password").write_text("x")
-    done = run(str(binary), "check", str(DEPLOY / "topology.jsonc"), env={"REDIS_PASSWORD_FILE": str(tmp_path / "password")})
+    for name, text in secrets.items():
+        (folder / name).write_text(text)
+    places = {"CREDENTIALS_DIRECTORY": str(folder), "REDIS_PASSWORD_FILE": str(folder / "redis_password"), "JWT_SECRET_FILE": str(folder / "jwt_secret")}
+    return run(str(binary), "check", str(DEPLOY / topology), *arguments, env={**places, "KAFKA_BROKERS": "k:9092", "REDIS_URL": "redis://r", "TOPIC": "t"})
+
+
+TOPOLOGIES = ("topology.jsonc", "debian/topology.jsonc")
+OPEN = "--set=http.auth=none"
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_weir_takes_a_topology_with_its_secrets_and_not_without(topology, tmp_path):
+    done = checked(topology, tmp_path, redis_password="x", jwt_secret="s" * 32)
     assert done.returncode == 0, done.stderr
+    done = checked(topology, tmp_path, redis_password="x", jwt_secret="short")
+    assert done.returncode == 78 and "/http/auth/jwt/keys/0/secret" in done.stderr
+    (tmp_path / "jwt_secret").unlink()
+    done = checked(topology, tmp_path)
+    assert done.returncode == 78 and "/http/auth/jwt/keys/0/secret" in done.stderr
+    assert checked(topology, tmp_path, OPEN).returncode == 0
+
+
+def compose_arguments(service: str) -> list[str]:
+    return yaml.safe_load(COMPOSE.read_text())["services"][service].get("command", [])
+
+
+def test_what_is_in_earnest_asks_for_tokens(overlays):
+    assert container(overlays["dev"])["args"][-1] == OPEN and OPEN in compose_arguments("weir")
+    for arguments in (container(overlays["production"])["args"], compose_arguments("weir-tls")):
+        assert arguments and not any("http.auth" in argument or "/http/auth" in argument for argument in arguments)
+    unit = (DEPLOY / "debian/weir.service").read_text()
+    assert "http" not in re.search(r"^ExecStart=(.*)$", unit, re.M)[1]
+    # Every file that the package's topology reads as a credential is handed over.
+    read = set(re.findall(r"\$\{CREDENTIALS_DIRECTORY:-/etc/weir\}/(\w+)", (DEPLOY / "debian/topology.jsonc").read_text()))
+    assert read == set(re.findall(r"^LoadCredential=(\w+):/etc/weir/\1$", unit, re.M)) == {"redis_password", "jwt_secret"}
 
 
 def test_the_images_packages_are_what_the_binary_is_linked_to():

@@ -5,13 +5,15 @@ to add up to it: nothing lost, nothing doubled, whatever was restarted meanwhile
 """
 
 import json
+import re
 import shutil
 import time
 
 import pytest
-from cluster import INSIDE, NAMESPACE, address, describe, get, give_volumes, is_ready, kubectl, pods, rest, run, SCRIPT, the_pod, wait_ready
+from cluster import INSIDE, NAMESPACE, address, describe, get, give_volumes, is_ready, kubectl, pods, rest, run, SCRIPT, status, the_pod, wait_alone, wait_ready
 from harness.node import ROOT
 from harness.sdk import SdkClient
+from harness.tokens import SECRET, token
 from harness.waiting import wait_for
 
 OVERLAY = "deploy/kubernetes/overlays/dev"
@@ -44,8 +46,8 @@ def told(request):
             print(describe(part))
 
 
-def client(log) -> SdkClient:
-    one = SdkClient(f"ws://{address('weir')}/connection/websocket", "machines", "map", log, prefix=INSIDE)
+def client(log, *arguments: str) -> SdkClient:
+    one = SdkClient(f"ws://{address('weir')}/connection/websocket", "machines", "map", log, *arguments, prefix=INSIDE)
     one.wait_subscribed(60)
     return one
 
@@ -104,18 +106,52 @@ def test_redis_keeps_its_data_when_its_pod_is_deleted():
     wait_for(lambda: counted() > before_count, 60, "the count to go on")
 
 
-def test_a_changed_topology_rolls_the_pods(tmp_path):
+def roll(*command: str) -> None:
+    """Gives kubectl a command that rolls weir, and waits until the new pod is the only one. Redis rolls, too, where the Secret is another one."""
+    before = the_pod("weir")["metadata"]["name"]
+    kubectl(*command)
+    for part in ("redis", "weir"):
+        kubectl("rollout", "status", f"deployment/{part}", "--timeout=120s", seconds=150)
+    wait_alone("weir")
+    assert the_pod("weir")["metadata"]["name"] != before
+
+
+def test_without_the_demos_argument_only_clients_with_a_token_get_in(tmp_path):
+    """As the overlay `production` and the chart have it: the secret is a file of weir-secrets."""
+    assert status("/api/v1/tables/machines") == 200
+    shutil.copytree(ROOT / "deploy/kubernetes", tmp_path / "kubernetes")
+    file = tmp_path / "kubernetes/overlays/dev/kustomization.yaml"
+    text, patches = re.subn(r"^patches:\n(?: .*\n)*", "", file.read_text(encoding="utf-8"), flags=re.M)
+    text, secrets = re.subn(r"(literals: \[redis_password=[\w-]+)\]", rf"\1, jwt_secret={SECRET}]", text)
+    assert patches == secrets == 1
+    file.write_text(text, encoding="utf-8")
+    roll("apply", "-k", str(file.parent))
+    wait_for(lambda: status("/api/v1/tables/machines") == 401, 60, "an answer that asks for a token")
+    assert status("/api/v1/tables/machines", token("machines", aud="weir", secret="s" * 32)) == 401
+    assert status("/api/v1/tables/totals", token("machines", aud="weir")) == 403
+    assert status("/metrics") == 200
+    (tmp_path / "token").write_text(token("machines", aud="weir"), encoding="utf-8")
+    one = client(tmp_path / "client.log", "--token-file", str(tmp_path / "token"))
+    try:
+        one.wait_event("update", 60, count=10)
+    finally:
+        one.quit()
+    assert SECRET not in kubectl("logs", the_pod("weir")["metadata"]["name"])
+    roll("apply", "-k", OVERLAY)
+    wait_for(lambda: status("/api/v1/tables/machines") == 200, 60, "an answer without a token")
+
+
+def test_a_changed_topology_rolls_the_pods_and_is_taken_back(tmp_path):
     shutil.copytree(ROOT / "deploy/kubernetes", tmp_path / "kubernetes")
     file = tmp_path / "kubernetes/base/topology.jsonc"
     text = file.read_text(encoding="utf-8")
     assert text.count('"every": "10s"') == 1
     file.write_text(text.replace('"every": "10s"', '"every": "7s"'), encoding="utf-8")
-    before = the_pod("weir")["metadata"]["name"]
-    kubectl("apply", "-k", str(tmp_path / "kubernetes/overlays/dev"))
-    kubectl("rollout", "status", "deployment/weir", "--timeout=120s", seconds=150)
-    wait_for(lambda: len(pods("weir")) == 1, 60, "the old pod to go")
-    assert the_pod("weir")["metadata"]["name"] != before
+    roll("apply", "-k", str(tmp_path / "kubernetes/overlays/dev"))
     assert "7s" in json.dumps(rest("/api/v1/topology"))
+    # The ConfigMap of before is still there.
+    roll("rollout", "undo", "deployment/weir")
+    assert "7s" not in json.dumps(rest("/api/v1/topology"))
 
 
 def away(one: SdkClient) -> list[float]:
@@ -144,7 +180,7 @@ def test_a_rolling_update_under_load_loses_nothing_and_every_client_comes_back(t
         kubectl("rollout", "status", "deployment/weir", "--timeout=120s", seconds=150)
         wait_for(lambda: all(len(one.of("subscribed")) > started[id(one)] for one in clients), 60,
                  lambda: f"every client to come back: {[one.events[-3:] for one in clients if len(one.of('subscribed')) <= started[id(one)]]}")
-        wait_for(lambda: len(pods("weir")) == 1, 60, "the old pod to go")
+        wait_alone("weir")
         print(f"the update took {time.monotonic() - began:.1f} s")
         assert the_pod("weir")["metadata"]["name"] != before
         # The producer is still running. Let it end, so that there is a last record.
