@@ -1,5 +1,7 @@
 #include "actors/api.hpp"
 
+#include "actors/scheduler.hpp"
+#include "runtime/batch/execution.hpp"
 #include "runtime/config/condition.hpp"
 
 #include <caf/send.hpp>
@@ -292,10 +294,18 @@ std::string api::job_json(const std::string& name) const {
   const auto at = jobs.find(name);
   const auto status = at == jobs.end() ? job_status{} : at->second;
   const auto describe = [](const job_run_status& run) {
-    return json{{"run", run.number},         {"status", run.status},     {"fire", run.fire_ms},
-                {"started", run.started_ms}, {"ended", run.ended_ms},    {"duration_ms", run.ended_ms - run.started_ms},
-                {"read", run.read},          {"filtered", run.filtered}, {"skipped", run.skipped},
-                {"written", run.written},    {"message", run.message}};
+    return json{{"run", run.number},
+                {"execution", run.id},
+                {"status", run.status},
+                {"fire", run.fire_ms},
+                {"started", run.started_ms},
+                {"ended", run.ended_ms},
+                {"duration_ms", run.ended_ms - run.started_ms},
+                {"read", run.read},
+                {"filtered", run.filtered},
+                {"skipped", run.skipped},
+                {"written", run.written},
+                {"message", run.message}};
   };
   json j{{"name", name},
          {"every", trigger_of(config)},
@@ -305,11 +315,52 @@ std::string api::job_json(const std::string& name) const {
          {"running", status.running},
          {"runs", status.runs},
          {"next_fire", status.next_fire_ms},
+         {"present", status.running ? describe(status.present) : json(nullptr)},
          {"last", status.last.empty() ? json(nullptr) : describe(status.last.front())}};
   j["history"] = json::array();
   for (const auto& run : status.last)
     j["history"].push_back(describe(run));
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// The newest one first, as it is in Redis: the same on every node.
+void api::executions(const http::request& request, const http::responder& respond) {
+  std::uint32_t limit = 100;
+  if (const auto at = request.query.find("limit"); at != request.query.end()) {
+    const auto& text = at->second;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    if (error != std::errc{} || rest != text.data() + text.size() || limit < 1 || limit > 1000)
+      return respond(http::error_response(400, "bad_argument", "'limit' is a number from 1 to 1000", request.path));
+  }
+  const auto name = request.segments[3];
+  const partition_key key{node_->topo.name, "job:" + name, partition_id{0}};
+  auto* repository = &node_->store->jobs();
+  const auto unreachable = [respond, at = request.path](const error& e) {
+    respond(http::error_response(503, "not_ready", e.message, at));
+  };
+  repository->read_job(key, [=](result<redis::job_state> now) {
+    if (!now)
+      return unreachable(now.error());
+    repository->job_history(key, limit, [=, now = std::move(*now)](result<std::vector<std::string>> history) {
+      if (!history)
+        return unreachable(history.error());
+      json all = json::array();
+      const auto add = [&](const std::string& text) {
+        auto one = json::parse(text, nullptr, false);
+        if (one.is_object() && all.size() < limit)
+          all.push_back(std::move(one));
+      };
+      const auto status = batch::parse_execution_status(now.status);
+      if (status && !batch::is_over(*status))
+        add(now.run);
+      for (const auto& text : *history)
+        add(text);
+      respond({200,
+               "application/json",
+               json{{"job", name}, {"executions", std::move(all)}}.dump(-1, ' ', false, json::error_handler_t::replace),
+               {}});
+    });
+  });
 }
 
 void api::jobs(const http::request& request, const http::responder& respond) {
@@ -318,26 +369,30 @@ void api::jobs(const http::request& request, const http::responder& respond) {
   if (path.size() > 3 && !node_->topo.jobs.contains(path[3]))
     return respond(
         http::error_response(404, "no_such_thing", fmt::format("there is no job '{}'", path[3]), request.path));
-  if (path.size() == 5 && path[4] == "run") {
+  const auto scheduler = [this] {
+    std::lock_guard lock(mutex_);
+    return scheduler_;
+  };
+  static const std::map<std::string_view, job_verb> verbs{
+      {"stop", job_verb::stop}, {"restart", job_verb::restart}, {"abandon", job_verb::abandon}};
+  if (path.size() == 5 && (path[4] == "run" || verbs.contains(path[4]))) {
     if (request.method != "POST") {
-      auto r = http::error_response(405, "method_not_allowed", "use POST to run a job", request.path);
+      auto r =
+          http::error_response(405, "method_not_allowed", fmt::format("use POST to {} a job", path[4]), request.path);
       r.headers.emplace_back("Allow", "POST");
       return respond(std::move(r));
     }
-    scheduler_actor to;
-    {
-      std::lock_guard lock(mutex_);
-      to = scheduler_;
-    }
+    const auto to = scheduler();
     if (!to)
       return respond(http::error_response(503, "not_ready", "the node is not ready yet", request.path));
-    caf::anon_send(to, run_job{path[3], respond});
+    if (path[4] == "run")
+      caf::anon_send(to, run_job{path[3], respond});
+    else
+      caf::anon_send(to, control_job{path[3], verbs.at(path[4]), respond});
     return;
   }
-  if (path.size() == 5 && path[4] == "executions")
-    return respond(http::error_response(
-        501, "not_available",
-        "the job repository is not available yet in this version; the last runs are in the job itself", request.path));
+  if (path.size() == 5 && path[4] == "executions" && reading)
+    return executions(request, respond);
   if (!reading) {
     auto r = http::error_response(405, "method_not_allowed",
                                   fmt::format("{} is not allowed here, use GET", request.method), request.path);

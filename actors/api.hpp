@@ -30,6 +30,7 @@ private:
   void table(const auth::identity* who, const http::request& request, const http::responder& respond);
   http::response stream(const http::request& request) const; // Server-Sent Events
   void jobs(const http::request& request, const http::responder& respond);
+  void executions(const http::request& request, const http::responder& respond);
   std::string nodes_json();
   std::string job_json(const std::string& name) const;
   http::response ready() const;

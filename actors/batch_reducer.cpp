@@ -7,7 +7,10 @@
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
+#include <charconv>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 namespace weir::actors {
 namespace {
@@ -18,18 +21,25 @@ constexpr std::uint32_t log_chunk = 64; // packed entries asked for at a time
 // first packed entry is looked for this much earlier than the window starts.
 constexpr std::int64_t clock_allowance_ms = 60'000;
 
+// A checkpoint is "<place>\n" and the reducer's own text. The place is the next bucket, or the version from which a log
+// is read on.
+constexpr std::string_view done_place = "done";
+
 struct batch_reducer_state {
   static inline const char* name = "batch-reducer";
 
   batch_reducer_actor::stateful_pointer<batch_reducer_state> self;
   batch_reducer_config config;
   std::shared_ptr<batch::reducer> partial;
-  std::uint32_t buckets = 1, bucket = 0;
-  std::size_t waiting = 0;                              // partitions that have not sent the bucket under way
-  std::map<std::string, std::vector<table::part>> rows; // of the bucket under way, by key
-  version next;
+  std::uint32_t buckets = 1, bucket = 0;                        // the bucket that was asked for
+  std::size_t waiting = 0;                                      // partitions that have not sent it
+  std::vector<std::pair<partition_id, redis::stored_row>> rows; // of it, as they came
+  version next;                                                 // of a log: the first that was not asked for
+  std::int64_t checkpoint_at_ms = 0, told_at_ms = 0;
 
   explicit batch_reducer_state(batch_reducer_actor::stateful_pointer<batch_reducer_state> s) : self(s) {}
+
+  bool is_log() const { return config.table.kind == table_kind::log; }
 
   void finish(result<std::shared_ptr<batch::reducer>> r) {
     caf::anon_send(config.report_to, reducer_done{config.job.name, config.run, config.share, std::move(r)});
@@ -38,16 +48,59 @@ struct batch_reducer_state {
 
   void start_work() {
     partial = std::make_shared<batch::reducer>(config.job);
-    if (config.table.kind == table_kind::log) {
-      if (config.from_ms)
-        next =
-            version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
-      return ask_log();
-    }
     buckets = redis::table_buckets(config.table.expected_rows);
     bucket = static_cast<std::uint32_t>(config.share);
-    ask_bucket();
+    if (is_log() && config.from_ms)
+      next =
+          version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
+    checkpoint_at_ms = told_at_ms = config.node->wall_ms();
+    if (!config.checkpoint.empty()) {
+      const auto place = resume();
+      if (!place)
+        return finish(tl::unexpected(place.error()));
+      if (!*place)
+        return finish(partial);
+    }
+    is_log() ? ask_log() : ask_bucket();
   }
+
+  // False: the share was done already.
+  result<bool> resume() {
+    const auto damaged = [] { return fail(ec::internal, "a checkpoint that can't be read; abandon this execution"); };
+    const std::string_view text = config.checkpoint;
+    const auto end = text.find('\n');
+    if (end == std::string_view::npos)
+      return damaged();
+    if (auto restored = partial->restore(text.substr(end + 1)); !restored)
+      return tl::unexpected(restored.error());
+    if (text.substr(0, end) == done_place)
+      return false;
+    std::uint64_t place = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + end, place);
+    if (error != std::errc{} || rest != text.data() + end)
+      return damaged();
+    next = version{place};
+    bucket = static_cast<std::uint32_t>(place);
+    return true;
+  }
+
+  // Everything up to `place` is in the partial result.
+  void tell(std::uint64_t place) {
+    const auto now = config.node->wall_ms();
+    std::string checkpoint;
+    if (now - checkpoint_at_ms >= config.checkpoint_every.count()) {
+      checkpoint = std::to_string(place) + '\n' + partial->save();
+      // A large state is saved seldom, so that this costs a tenth of the time at most.
+      checkpoint_at_ms = now + 9 * (config.node->wall_ms() - now);
+    } else if (now - told_at_ms < 200) {
+      return;
+    }
+    told_at_ms = now;
+    caf::anon_send(config.report_to,
+                   share_progress{config.job.name, config.run, config.share, partial->counts(), std::move(checkpoint)});
+  }
+
+  // -- keyed tables
 
   void ask_bucket() {
     if (bucket >= buckets)
@@ -56,8 +109,9 @@ struct batch_reducer_state {
     waiting = config.partitions.size();
     batch_reducer_actor me = self;
     for (std::size_t p = 0; p < config.partitions.size(); ++p)
-      config.node->store->load_bucket(config.partitions[p], config.ref, bucket,
-                                      [me, p](auto answer) { caf::anon_send(me, bucket_read{p, std::move(answer)}); });
+      config.node->store->load_bucket(config.partitions[p], config.ref, bucket, [me, p](auto answer) {
+        caf::anon_send(me, bucket_read{p, 0, std::move(answer)});
+      });
   }
 
   void on_bucket(const bucket_read& m) {
@@ -65,19 +119,57 @@ struct batch_reducer_state {
       return finish(tl::unexpected(m.rows.error()));
     const auto id = config.partitions[m.partition].partition;
     for (const auto& row : *m.rows)
-      rows[row.key].push_back({id, {row.time_ms, id, row.at}, std::make_shared<const std::string>(row.value)});
+      rows.emplace_back(id, row);
     if (--waiting > 0)
       return;
-    for (const auto& [key, parts] : rows) {
-      const auto visible = table::visible_row(config.table, parts);
-      if (!visible)
-        continue;
-      if (auto done = partial->add(*visible, parts.back().at); !done)
-        return finish(tl::unexpected(done.error()));
-    }
+    const auto got = std::exchange(rows, {});
     bucket += static_cast<std::uint32_t>(config.shares);
-    ask_bucket();
+    const bool more = bucket < buckets;
+    if (more)
+      ask_bucket(); // Redis is at it while this bucket is reduced
+    if (auto added = reduce_bucket(got); !added)
+      return finish(tl::unexpected(added.error()));
+    if (!more)
+      return finish(partial);
+    tell(bucket);
   }
+
+  // In the order of their keys, whatever order Redis has them in: doubles are added in it. The parts of one row are
+  // neighbours then.
+  result<void> reduce_bucket(const std::vector<std::pair<partition_id, redis::stored_row>>& got) {
+    std::vector<std::uint32_t> order(got.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](auto a, auto b) {
+      const auto by_key = got[a].second.key.compare(got[b].second.key);
+      return by_key != 0 ? by_key < 0 : got[a].first < got[b].first;
+    });
+    std::vector<table::part> parts;
+    for (std::size_t from = 0; from < order.size();) {
+      auto to = from + 1;
+      while (to < order.size() && got[order[to]].second.key == got[order[from]].second.key)
+        ++to;
+      const auto& [partition, first] = got[order[from]];
+      if (to == from + 1 && config.table.kind == table_kind::latest) { // the part is the row
+        if (auto added = partial->add(first.value, {first.time_ms, partition, first.at}); !added)
+          return added;
+      } else {
+        parts.clear();
+        stamp newest{std::numeric_limits<std::int64_t>::min(), {}, {}};
+        for (auto i = from; i < to; ++i) {
+          const auto& [id, row] = got[order[i]];
+          parts.push_back({id, {row.time_ms, id, row.at}, std::make_shared<const std::string>(row.value)});
+          newest = std::max(newest, parts.back().at);
+        }
+        if (const auto visible = table::visible_row(config.table, parts))
+          if (auto added = partial->add(*visible, newest); !added)
+            return added;
+      }
+      from = to;
+    }
+    return {};
+  }
+
+  // -- logs
 
   void ask_log() {
     batch_reducer_actor me = self;
@@ -89,18 +181,23 @@ struct batch_reducer_state {
     if (!m.batches)
       return finish(tl::unexpected(m.batches.error()));
     const auto id = config.partitions[config.share].partition;
-    for (const auto& packed : *m.batches) {
-      next = version{packed.first.value + std::max<std::uint64_t>(packed.entries.size(), 1)};
+    const bool more = m.batches->size() >= log_chunk;
+    if (!m.batches->empty()) {
+      const auto& tail = m.batches->back();
+      next = version{tail.first.value + std::max<std::uint64_t>(tail.entries.size(), 1)};
+    }
+    if (more)
+      ask_log();
+    for (const auto& packed : *m.batches)
       for (const auto& entry : packed.entries) {
         if (config.from_ms && (entry.time_ms < *config.from_ms || entry.time_ms >= config.to_ms))
           continue;
-        if (auto done = partial->add(*entry.value, {entry.time_ms, id, entry.at}); !done)
-          return finish(tl::unexpected(done.error()));
+        if (auto added = partial->add(*entry.value, {entry.time_ms, id, entry.at}); !added)
+          return finish(tl::unexpected(added.error()));
       }
-    }
-    if (m.batches->size() < log_chunk)
+    if (!more)
       return finish(partial);
-    ask_log();
+    tell(next.value);
   }
 };
 
@@ -115,6 +212,12 @@ batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_p
 }
 
 } // namespace
+
+std::string final_checkpoint(const batch::reducer& partial) { return std::string(done_place) + '\n' + partial.save(); }
+
+bool is_final_checkpoint(std::string_view checkpoint) {
+  return checkpoint.substr(0, checkpoint.find('\n')) == done_place;
+}
 
 batch_reducer_actor spawn_batch_reducer(caf::actor_system& system, batch_reducer_config config) {
   return system.spawn(batch_reducer, std::move(config));

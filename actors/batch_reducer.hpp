@@ -1,8 +1,9 @@
 // The batch reducer actor: a share of one execution's input, read in chunks and reduced to a partial result.
 //
 // Duty: of a log, one partition's window; of a keyed table, every n-th bucket through all partitions (so that the parts
-// of a row meet in one reducer). Asks Redis for one chunk at a time, each small enough to be read whole. Ends with its
-// partial result or the first error; its execution then fails as a whole and is run again at its next fire time.
+// of a row meet in one reducer). Asks Redis for one chunk ahead of the one it works on, each small enough to be read
+// whole. Tells the scheduler how far it is, and now and then a checkpoint: what another reducer needs to go on from
+// there. Ends with its partial result or the first error.
 #pragma once
 
 #include "actors/context.hpp"
@@ -15,11 +16,21 @@ namespace weir::actors {
 
 struct bucket_read {
   std::size_t partition = 0;
+  std::uint64_t asked = 0; // which question this answers, where several may be under way
   result<std::vector<redis::stored_row>> rows;
 };
 
 struct log_read {
   result<std::vector<redis::stored_batch>> batches;
+};
+
+// How far a share is.
+struct share_progress {
+  std::string job;
+  std::uint64_t run = 0;
+  std::size_t share = 0;
+  batch::reduce_counts counts;
+  std::string checkpoint; // empty: none this time
 };
 
 // A share's partial result.
@@ -40,9 +51,16 @@ struct batch_reducer_config {
   std::size_t share = 0, shares = 1;
   std::optional<std::int64_t> from_ms; // log: records with event time at or after this, and before to_ms
   std::int64_t to_ms = 0;
-  version cut; // what was committed later does not count
+  version cut;            // what was committed later does not count
+  std::string checkpoint; // of an earlier reducer of this share; empty: from the start
+  std::chrono::milliseconds checkpoint_every{1'000};
   scheduler_actor report_to;
 };
+
+// The checkpoint of a share that is done, so that nobody reads it again.
+std::string final_checkpoint(const batch::reducer& partial);
+// Whether a checkpoint is one of those.
+bool is_final_checkpoint(std::string_view checkpoint);
 
 batch_reducer_actor spawn_batch_reducer(caf::actor_system& system, batch_reducer_config config);
 
@@ -50,4 +68,5 @@ batch_reducer_actor spawn_batch_reducer(caf::actor_system& system, batch_reducer
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::bucket_read)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::log_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::share_progress)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::reducer_done)

@@ -33,6 +33,13 @@ struct subscribe_answered;
 struct fan_out_arrived;
 struct catch_up_arrived;
 struct reducer_done;
+struct share_progress;
+struct forget_rows;
+struct lead;
+struct job_read;
+struct lease_answered;
+struct job_answered;
+struct control_job;
 struct write_rows;
 struct rows_written;
 struct bucket_read;
@@ -160,6 +167,14 @@ using session_actor = caf::typed_actor<
 using job_writer_actor = write_client_actor::extend<
     // The result of an execution.
     caf::reacts_to<write_rows>,
+    // The execution is over, whatever is left of its result.
+    caf::reacts_to<forget_rows>,
+    // This node schedules from now on, or does not any more.
+    caf::reacts_to<lead>,
+    // INTERNAL: what is written of the result.
+    caf::reacts_to<job_read>,
+    // INTERNAL: rows of the table that is replaced.
+    caf::reacts_to<bucket_read>,
     // INTERNAL: Redis answered the claim.
     caf::reacts_to<claim_answered>,
     // INTERNAL: try again after a backoff; heartbeats.
@@ -176,6 +191,14 @@ using batch_reducer_actor = caf::typed_actor<
 using scheduler_actor = caf::typed_actor<
     // Run a job now.
     caf::reacts_to<run_job>,
+    // Stop, start again or abandon an execution; tell its history.
+    caf::reacts_to<control_job>,
+    // A reducer of a running execution is so far.
+    caf::reacts_to<share_progress>,
+    // INTERNAL: who schedules in the cluster.
+    caf::reacts_to<lease_answered>,
+    // INTERNAL: the job repository answered.
+    caf::reacts_to<job_answered>,
     // One reducer of a running execution is done.
     caf::reacts_to<reducer_done>,
     // The rows of an execution are in Redis, or not.

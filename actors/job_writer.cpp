@@ -2,8 +2,10 @@
 
 #include "runtime/core/backoff.hpp"
 #include "runtime/core/log.hpp"
+#include "runtime/metrics/registry.hpp"
 #include "runtime/redis/chain.hpp"
 
+#include <algorithm>
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/stateful_actor.hpp>
@@ -30,9 +32,16 @@ struct job_writer_state {
   bool claimed = false, claiming = false;
   int claim_in = 0; // ticks until the next claim; 0: none is due
   backoff retry{100ms, 5s};
+  bool leading = false;
   std::optional<write_rows> work;
-  std::size_t sent_rows = 0; // of the work, in transactions stamped since the last claim
-  batch_id final_id;         // the transaction that moves the position
+  std::uint64_t next_chunk = 0; // of the work, to be stamped
+  batch_id final_id;            // the transaction that moves the position
+  // Of a table that is replaced: the keys it has, once they are read.
+  std::optional<std::vector<std::string>> present;
+  std::vector<std::string> reading;
+  std::uint32_t bucket = 0;
+  std::uint64_t asked = 0; // questions for buckets
+  std::uint64_t token = 0; // of this node's scheduler
 
   explicit job_writer_state(job_writer_actor::stateful_pointer<job_writer_state> s) : self(s) {}
 
@@ -40,10 +49,16 @@ struct job_writer_state {
   job_writer_actor me() { return self; }
 
   void claim() {
-    if (claiming)
+    if (claiming || !leading)
       return;
     claiming = true;
     claimed = false;
+    // Not after another scheduler: a claim would take the table away from the one that writes now.
+    config.node->store->jobs().read_job(
+        key(), [me = me()](result<redis::job_state> state) { caf::anon_send(me, job_read{0, std::move(state)}); });
+  }
+
+  void claim_now() {
     config.node->store->claim(
         {key(), config.node->incarnation, -1, config.node->hint()},
         [me = me()](result<redis::partition_state> answer) { caf::anon_send(me, claim_answered{std::move(answer)}); });
@@ -56,8 +71,22 @@ struct job_writer_state {
     claim_in = static_cast<int>(retry.next() / tick) + 1;
   }
 
+  void on_lead(const lead& m) {
+    leading = m.here;
+    token = m.token;
+    if (m.here)
+      return claim();
+    // Whoever schedules now writes, and claims for that. This node has nothing to wait for.
+    claimed = false;
+    claim_in = 0;
+    work.reset();
+    config.node->board->ready(label);
+  }
+
   void on_claimed(const claim_answered& m) {
     claiming = false;
+    if (!leading)
+      return;
     if (!m.head)
       return claim_later(m.head.error().message);
     const auto& head = *m.head;
@@ -73,10 +102,9 @@ struct job_writer_state {
                                    progress);
     caf::anon_send(config.writer, attach_client{key(), write_client_actor{me()}, {}});
     claimed = true;
+    config.node->board->ready(label);
     send({}); // the new owner's heartbeat
-    sent_rows = 0;
-    final_id = {};
-    pump();
+    ask_job();
   }
 
   void send(redis::transaction tx) {
@@ -90,43 +118,145 @@ struct job_writer_state {
     work.reset();
   }
 
-  // The rows go in several transactions; only the last one moves the position, so a result cut short is written again.
-  void pump() {
-    if (!work || !claimed)
+  // -- a result
+
+  void on_write(const write_rows& m) {
+    if (work) {
+      caf::anon_send(m.report_to,
+                     rows_written{m.job, m.run, fail(ec::overloaded, "the result before it is still being written")});
       return;
-    const offset fire{work->fire_ms};
-    if (fire <= last_fire)
-      return report(std::size_t{0}); // this fire time, or a later one, is written already
+    }
+    work = m;
+    next_chunk = m.chunks;
+    final_id = {};
+    present.reset();
+    if (claimed)
+      begin_result();
+  }
+
+  // After a claim: what became of the chunks that were under way is in the job's own hash.
+  void ask_job() {
+    final_id = {};
+    present.reset();
+    if (!work)
+      return;
+    config.node->store->jobs().read_job(key(), [me = me(), run = work->run](result<redis::job_state> state) {
+      caf::anon_send(me, job_read{run, std::move(state)});
+    });
+  }
+
+  void on_job(const job_read& m) {
+    if (m.run == 0) { // before a claim
+      claiming = claiming && leading && m.state && m.state->token.value <= token;
+      if (claiming)
+        return claim_now();
+      if (leading && !m.state)
+        claim_later(m.state.error().message);
+      else
+        leading = false;
+      return;
+    }
+    if (!work || work->run != m.run || !claimed)
+      return;
+    if (!m.state)
+      return claim_later(m.state.error().message);
+    if (m.state->token.value > work->token || m.state->id != work->execution)
+      return report(fail(ec::fenced, "another scheduler runs this job now"));
+    next_chunk = m.state->chunks;
+    begin_result();
+  }
+
+  void begin_result() {
+    const auto chunks = chunk_count();
+    if (next_chunk >= chunks)
+      return report(work->rows->size()); // the last answer was lost, no more
+    if (offset{work->fire_ms} <= last_fire)
+      return report(
+          fail(ec::mismatch, fmt::format("the table has a result of a later time ({}) already", last_fire.value)));
+    if (!work->replace)
+      return pump();
+    if (work->rows->size() > most_replaced_rows)
+      return report(fail(ec::overloaded,
+                         fmt::format("a result of {} rows is too large to replace a table at once (at most {}); leave "
+                                     "'replace' out, or group by something coarser",
+                                     work->rows->size(), most_replaced_rows)));
+    reading.clear();
+    bucket = 0;
+    read_bucket();
+  }
+
+  // One transaction where the table is replaced: all of it becomes visible at once.
+  std::uint64_t chunk_count() const {
+    if (work->replace)
+      return 1;
+    return std::max<std::uint64_t>(1, (work->rows->size() + work->chunk_rows - 1) / work->chunk_rows);
+  }
+
+  void read_bucket() {
+    config.node->store->load_bucket(key(), config.ref, bucket, [me = me(), question = ++asked](auto answer) {
+      caf::anon_send(me, bucket_read{0, question, std::move(answer)});
+    });
+  }
+
+  void on_bucket(const bucket_read& m) {
+    if (m.asked != asked || !work || !claimed || !work->replace || present)
+      return;
+    if (!m.rows)
+      return claim_later(m.rows.error().message);
+    for (const auto& row : *m.rows)
+      reading.push_back(row.key);
+    if (reading.size() > most_replaced_rows)
+      return report(fail(ec::overloaded, fmt::format("the table has more than {} rows, too many to be replaced at once",
+                                                     most_replaced_rows)));
+    if (++bucket < redis::table_buckets(config.table.expected_rows))
+      return read_bucket();
+    present = std::move(reading);
+    pump();
+  }
+
+  redis::transaction transaction_of(std::uint64_t chunk) {
     const auto& rows = *work->rows;
-    while (!chain->full() && final_id == batch_id{}) {
-      redis::transaction tx;
-      redis::table_write write;
-      write.table = config.ref;
-      write.buckets = redis::table_buckets(config.table.expected_rows);
-      if (config.table.ttl)
-        write.ttl_ms = config.table.ttl->count();
-      write.changes = std::make_shared<change_set>();
-      write.changes->table = config.ref.name;
-      write.changes->source = key();
-      write.changes->newest_record_ms = work->fire_ms;
-      const auto end = std::min(rows.size(), sent_rows + config.rows_per_transaction);
-      for (auto i = sent_rows; i < end; ++i) {
-        write.changes->rows.push_back({rows[i].first,
-                                       std::make_shared<const std::string>(rows[i].second),
-                                       {work->fire_ms, partition_id{0}, fire}});
-        tx.bytes += rows[i].first.size() + rows[i].second.size();
+    redis::transaction tx;
+    tx.guard = redis::chunk_guard{work->token, work->execution, chunk};
+    redis::table_write write;
+    write.table = config.ref;
+    write.buckets = redis::table_buckets(config.table.expected_rows);
+    if (config.table.ttl)
+      write.ttl_ms = config.table.ttl->count();
+    write.changes = std::make_shared<change_set>();
+    write.changes->table = config.ref.name;
+    write.changes->source = key();
+    write.changes->newest_record_ms = work->fire_ms;
+    const stamp at{work->fire_ms, partition_id{0}, offset{work->fire_ms}};
+    const auto from = work->replace ? 0 : static_cast<std::size_t>(chunk) * work->chunk_rows;
+    const auto to = work->replace ? rows.size() : std::min(rows.size(), from + work->chunk_rows);
+    for (auto i = from; i < to; ++i) {
+      write.changes->rows.push_back({rows[i].first, std::make_shared<const std::string>(rows[i].second), at});
+      tx.bytes += rows[i].first.size() + rows[i].second.size();
+    }
+    if (work->replace) { // rows are in the order of their keys
+      for (const auto& gone : *present) {
+        const auto found = std::lower_bound(rows.begin(), rows.end(), gone,
+                                            [](const auto& row, const auto& wanted) { return row.first < wanted; });
+        if (found == rows.end() || found->first != gone)
+          write.changes->rows.push_back({gone, nullptr, at});
       }
-      sent_rows = end;
-      if (!write.changes->rows.empty())
-        tx.tables.push_back(std::move(write));
-      const bool final = end == rows.size();
-      if (final)
-        tx.positions.push_back({config.ref, last_fire, fire});
-      send(std::move(tx));
-      if (final) {
+    }
+    if (!write.changes->rows.empty())
+      tx.tables.push_back(std::move(write));
+    if (chunk + 1 == chunk_count())
+      tx.positions.push_back({config.ref, last_fire, offset{work->fire_ms}});
+    return tx;
+  }
+
+  void pump() {
+    if (!work || !claimed || (work->replace && !present))
+      return;
+    const auto chunks = chunk_count();
+    while (!chain->full() && next_chunk < chunks) {
+      send(transaction_of(next_chunk));
+      if (++next_chunk == chunks)
         final_id = chain->newest();
-        break;
-      }
     }
   }
 
@@ -135,11 +265,15 @@ struct job_writer_state {
     if (verdict == redis::chain::verdict::unknown)
       return;
     if (verdict == redis::chain::verdict::broken) {
-      claim_later(m.answer ? std::string{"another owner, or another chain"} : m.answer.error().message);
-      return;
+      if (work && m.answer &&
+          (m.answer->status == redis::tx_status::outdated || m.answer->status == redis::tx_status::fenced))
+        config.node->metrics->get(metrics::names::jobs_fenced, config.table.from.substr(4)).add();
+      return claim_later(!m.answer ? m.answer.error().message
+                         : m.answer->status == redis::tx_status::outdated
+                             ? std::string{"the execution is not the job's any more, or another node schedules"}
+                             : std::string{"another owner, or another chain"});
     }
     retry.reset();
-    config.node->board->ready(label);
     if (work && m.id == final_id) {
       last_fire = offset{work->fire_ms};
       return report(work->rows->size());
@@ -160,32 +294,25 @@ job_writer_actor::behavior_type job_writer(job_writer_actor::stateful_pointer<jo
   s.config = std::move(config);
   s.label = "job-writer/" + s.config.table.name;
   s.chain = std::make_unique<redis::chain>(s.key());
-  s.config.node->board->waiting(s.label, "claims the job's table in Redis");
   caf::anon_send(s.config.publisher, table_partitions{{s.key()}});
   self->attach_functor([writer = s.config.writer, key = s.key(), me = self->address()] {
     caf::anon_send(writer, attach_client{key, {}, me});
   });
   self->delayed_send(self, tick, caf::tick_atom::value);
-  s.claim();
   return {
       [self](const write_ack& m) { self->state.on_ack(m); },
       [self](const link_restored&) {
         if (self->state.claimed && self->state.chain->in_flight() == 0)
           self->state.send({});
       },
-      [self](const write_rows& m) {
-        auto& st = self->state;
-        if (st.work) {
-          caf::anon_send(
-              m.report_to,
-              rows_written{m.job, m.run, fail(ec::overloaded, "the result before it is still being written")});
-          return;
-        }
-        st.work = m;
-        st.sent_rows = 0;
-        st.final_id = {};
-        st.pump();
+      [self](const write_rows& m) { self->state.on_write(m); },
+      [self](const forget_rows& m) {
+        if (self->state.work && self->state.work->run == m.run)
+          self->state.work.reset();
       },
+      [self](const lead& m) { self->state.on_lead(m); },
+      [self](const job_read& m) { self->state.on_job(m); },
+      [self](const bucket_read& m) { self->state.on_bucket(m); },
       [self](const claim_answered& m) { self->state.on_claimed(m); },
       [self](caf::tick_atom) { self->state.on_tick(); },
       [self](const stop_work&) { self->quit(); },

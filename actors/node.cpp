@@ -442,9 +442,14 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
     m.get(metrics::names::refused, reason).add(0);
   for (const auto* answer : {"applied", "already", "mismatch", "fenced", "error"})
     m.get(metrics::names::transactions, answer).add(0);
-  for (const auto& [id, job] : topo.jobs)
-    for (const auto* status : {"completed", "failed"})
+  if (!topo.jobs.empty())
+    m.get(metrics::names::scheduling).set(0);
+  for (const auto& [id, job] : topo.jobs) {
+    for (const auto* status : {"completed", "failed", "stopped", "abandoned"})
       m.get(metrics::names::job_runs, id, status).add(0);
+    m.get(metrics::names::job_takeovers, id).add(0);
+    m.get(metrics::names::jobs_fenced, id).add(0);
+  }
   auto sessions = std::make_shared<session_registry>();
   auto http = std::make_shared<api>(config.node, publishers, sessions, config.assets, *gate);
   auto for_sessions = std::make_shared<session_config>();

@@ -85,6 +85,20 @@ struct health_options {
 
 int health(const health_options& options);
 
+// exit_software: the execution that was asked for FAILED.
+struct jobs_options {
+  std::string url;
+  std::string verb; // list, show, history, run, stop, restart, abandon
+  std::string job;  // all but list
+  bool json = false;
+  bool no_wait = false;     // run, restart: do not wait for the end
+  std::uint32_t limit = 20; // history
+  std::string ca_file;
+  std::string token_file;
+};
+
+int jobs(const jobs_options& options);
+
 struct tail_options {
   std::string url, table;
   std::optional<std::string> key; // this row alone

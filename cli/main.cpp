@@ -124,6 +124,39 @@ int main(int argc, char** argv) {
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
   add_token(*tail_command, tail.token_file);
 
+  cli::jobs_options jobs;
+  auto* jobs_command = app.add_subcommand("jobs", "Look at a node's jobs, run them, stop and restart executions");
+  jobs_command->add_option("url", jobs.url, "The node's address, as http://127.0.0.1:8080")
+      ->required()
+      ->option_text("URL");
+  jobs_command->require_subcommand(1);
+  struct verb {
+    const char *name, *does;
+    CLI::App* command = nullptr;
+  };
+  verb verbs[] = {{"list", "All jobs: trigger, last execution, next fire time"},
+                  {"show", "One job: the execution under way and the last one"},
+                  {"history", "Its executions, newest first"},
+                  {"run", "Run it now and wait for the end; exit code 70 if it FAILED"},
+                  {"stop", "Stop the execution under way; restart goes on from its checkpoints"},
+                  {"restart", "Start the newest execution again, which FAILED or was STOPPED, from its checkpoints"},
+                  {"abandon", "End the newest execution for good"}};
+  for (auto& v : verbs) {
+    const std::string_view name = v.name;
+    v.command = jobs_command->add_subcommand(v.name, v.does);
+    if (name != "list")
+      v.command->add_option("job", jobs.job, "The job's name")->required()->option_text("JOB");
+    if (name == "run" || name == "restart")
+      v.command->add_flag("--no-wait", jobs.no_wait, "Do not wait for its end");
+    if (name == "history")
+      v.command->add_option("--limit", jobs.limit, "At most so many, 1 to 1000; default 20")
+          ->check(CLI::Range(1, 1000).description(""))
+          ->option_text("N");
+    v.command->add_flag("--json", jobs.json, "Print JSON");
+    v.command->add_option("--ca", jobs.ca_file, "PEM file of the authority to trust")->option_text("FILE");
+    add_token(*v.command, jobs.token_file);
+  }
+
   if (argc > 1 && argv[1][0] != '-') {
     const std::string_view word = argv[1];
     std::vector<std::string_view> names;
@@ -160,6 +193,12 @@ int main(int argc, char** argv) {
         health.url = "http://127.0.0.1:8080";
       health.deadline = std::chrono::seconds{health_seconds};
       return cli::health(health);
+    }
+    if (*jobs_command) {
+      for (const auto& v : verbs)
+        if (*v.command)
+          jobs.verb = v.name;
+      return cli::jobs(jobs);
     }
     if (*tail_command)
       return cli::tail(tail);

@@ -122,15 +122,30 @@ struct table_config {
   bool from_job() const { return from.starts_with("job:"); }
 };
 
+// Fire times that nobody was there for: run the newest of them, all of them, or none.
+enum class missed_policy { once, all, skip };
+
 struct job_config {
   std::string name;
   std::optional<duration> every; // none: on demand only
+  missed_policy missed = missed_policy::once;
   std::string read_table;
   std::optional<duration> last; // window of a log by event time
   condition where;
   std::string group_by; // pointer; empty: one group, key "all"
   std::vector<aggregate_field> fields;
-  std::string write_table, write_topic; // either may be empty
+  std::string write_table, write_topic;    // either may be empty
+  bool replace = false;                    // of the table: rows that the result has not, go
+  std::uint32_t chunk = 5'000;             // rows of the result in one transaction
+  std::optional<std::uint64_t> skip_limit; // of unusable rows; more, and the execution fails. None: no limit
+  std::uint32_t retries = 3;               // of an execution, after errors that pass by themselves
+  duration deadline{600'000};              // of an execution
+  std::string fingerprint;                 // over all that a result depends on. Hex
+};
+
+// Of the node that schedules.
+struct scheduler_settings {
+  duration lease{3'000}; // a dead node's executions go on after this, at twice this at the latest
 };
 
 // A part that `check` accepts and `run` refuses for now: where it stands, and what it is.
@@ -147,6 +162,7 @@ struct topology {
   std::map<std::string, source_config> sources;
   std::map<std::string, table_config> tables;
   std::map<std::string, job_config> jobs;
+  scheduler_settings scheduler;
   std::vector<unavailable_part> unavailable;
   std::string masked_json; // the file as resolved, secrets masked, for /api/v1/topology
 };

@@ -5,6 +5,8 @@
 #include "runtime/table/where.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <fmt/format.h>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -95,6 +97,51 @@ result<void> reducer::merge(const reducer& later) {
       return tl::unexpected(mine.error());
     (*mine)->merge(state);
   }
+  return {};
+}
+
+// "1 <read> <filtered> <skipped> <groups>\n", then for each group "<bytes of key> <bytes of state>\n<key><state>".
+std::string reducer::save() const {
+  const auto& c = impl_->counts;
+  auto out = fmt::format("1 {} {} {} {}\n", c.read, c.filtered, c.skipped, impl_->groups.size());
+  for (const auto& [key, state] : impl_->groups) {
+    const auto text = state.to_json(impl_->fields);
+    fmt::format_to(std::back_inserter(out), "{} {}\n", key.size(), text.size());
+    out += key;
+    out += text;
+  }
+  return out;
+}
+
+result<void> reducer::restore(std::string_view saved) {
+  const auto damaged = [] { return fail(ec::internal, "a checkpoint that can't be read"); };
+  const auto number = [&](char behind, std::uint64_t& to) {
+    const auto [rest, error] = std::from_chars(saved.data(), saved.data() + saved.size(), to);
+    const auto used = static_cast<std::size_t>(rest - saved.data());
+    if (error != std::errc{} || used >= saved.size() || saved[used] != behind)
+      return false;
+    saved.remove_prefix(used + 1);
+    return true;
+  };
+  std::uint64_t form = 0, count = 0;
+  reduce_counts counts;
+  if (!number(' ', form) || form != 1 || !number(' ', counts.read) || !number(' ', counts.filtered) ||
+      !number(' ', counts.skipped) || !number('\n', count) || count > impl_->most_groups)
+    return damaged();
+  decltype(impl_->groups) groups;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    std::uint64_t key = 0, state = 0;
+    if (!number(' ', key) || !number('\n', state) || key > saved.size() || state > saved.size() - key)
+      return damaged();
+    auto parsed = table::aggregate_state::parse(impl_->fields, saved.substr(key, state));
+    if (!parsed || !groups.emplace(std::string(saved.substr(0, key)), std::move(*parsed)).second)
+      return damaged();
+    saved.remove_prefix(key + state);
+  }
+  if (!saved.empty())
+    return damaged();
+  impl_->groups = std::move(groups);
+  impl_->counts = counts;
   return {};
 }
 

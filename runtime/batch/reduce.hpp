@@ -38,6 +38,12 @@ public:
   // Adds what `later` saw. Same job.
   result<void> merge(const reducer& later);
 
+  // Everything, for a checkpoint, and back: restore() of what save() gave is this reducer, bit for bit. Costs as much
+  // as there are groups. restore() wants a reducer of the same job; error: ec::internal, a damaged text, and nothing
+  // changed.
+  std::string save() const;
+  result<void> restore(std::string_view saved);
+
   const reduce_counts& counts() const;
   std::size_t groups() const;
   // Group key -> row as JSON, ascending by key. Without group_by: one row "all", also if nothing was read.

@@ -102,6 +102,23 @@ void identify(table_config& t) {
   t.fingerprint = fmt::format("{:016x}", stable_hash(t.canonical));
 }
 
+void identify(job_config& j) {
+  json out = {{"read", j.read_table}};
+  if (j.last)
+    out["last"] = j.last->count();
+  if (!j.group_by.empty())
+    out["group_by"] = j.group_by;
+  for (const auto& f : j.fields) {
+    auto one = json::array({f.name, functions[static_cast<std::size_t>(f.fn)]});
+    if (!f.pointer.empty())
+      one.push_back(f.pointer);
+    out["fields"].push_back(std::move(one));
+  }
+  if (!j.where.empty())
+    out["where"] = json::parse(canonical_text(j.where));
+  j.fingerprint = fmt::format("{:016x}", stable_hash(out.dump(-1, ' ', false, json::error_handler_t::replace)));
+}
+
 std::string masked_text(const node& root) {
   return masked(root, false).dump(2, ' ', false, json::error_handler_t::replace);
 }

@@ -308,6 +308,11 @@ void checker::run(node& root) {
       all_of(s, "'tables'", &checker::table);
     } else if (name == "jobs") {
       all_of(s, "'jobs'", &checker::job);
+    } else if (name == "scheduler" && object(s, "'scheduler'")) {
+      each(s, scheduler_keys, [&](std::string_view, spot inner) {
+        if (const auto value = time_span(inner, duration{500}))
+          out_.scheduler.lease = *value;
+      });
     }
   });
   if (!named)

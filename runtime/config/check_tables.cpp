@@ -273,7 +273,8 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "after") {
       after(m.name, inner);
     } else if (name == "missed") {
-      (void)choice(inner, "policy for missed runs", missed_policies);
+      if (const auto value = choice(inner, "policy for missed runs", missed_policies))
+        j.missed = static_cast<missed_policy>(*value);
     } else if (name == "read") {
       read(j, inner);
     } else if (name == "where") {
@@ -287,11 +288,13 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "write") {
       write(j, inner);
     } else if (name == "chunk") {
-      (void)whole(inner, 1, 1'000'000);
+      j.chunk = static_cast<std::uint32_t>(whole(inner, 1, 50'000).value_or(j.chunk));
     } else if (name == "skip_limit") {
-      (void)whole(inner, 0, 1'000'000'000);
+      j.skip_limit = whole(inner, 0, 1'000'000'000);
     } else if (name == "retries") {
-      (void)whole(inner, 0, 1000);
+      j.retries = static_cast<std::uint32_t>(whole(inner, 0, 1000).value_or(j.retries));
+    } else if (name == "deadline") {
+      j.deadline = time_span(inner, duration{1'000}).value_or(j.deadline);
     }
   });
   if (!given.contains("read"))
@@ -340,9 +343,14 @@ void checker::write(job_config& j, const spot& s) {
       j.write_topic = topic(inner).value_or("");
       seen_[{"jobs", j.name, "topic"}] = inner;
     } else {
-      (void)truth(inner);
+      j.replace = truth(inner).value_or(false);
+      if (j.replace)
+        seen_[{"jobs", j.name, "replace"}] = inner;
     }
   });
+  if (const auto replace = seen_.find({"jobs", j.name, "replace"}); replace != seen_.end() && j.write_table.empty())
+    report(replace->second, "there is no table whose rows could be replaced",
+           R"(add "table": "a table", or remove it)");
   if (!somewhere)
     report(s, "the job writes nowhere", R"(add "table": "a table" or "topic": "a topic")");
 }

@@ -11,8 +11,9 @@ struct key {
   std::string_view later = ""; // not empty: `check` knows it, `run` refuses it; what it is, for the message
 };
 
-inline constexpr key topology_keys[] = {{"$schema"}, {"topology"}, {"kafka"},  {"redis"},
-                                        {"http"},    {"sources"},  {"tables"}, {"jobs"}};
+inline constexpr key topology_keys[] = {{"$schema"}, {"topology"}, {"kafka"}, {"redis"},    {"http"},
+                                        {"sources"}, {"tables"},   {"jobs"},  {"scheduler"}};
+inline constexpr key scheduler_keys[] = {{"lease"}};
 inline constexpr key kafka_keys[] = {{"brokers"}, {"group"}, {"properties"}};
 inline constexpr key redis_keys[] = {{"url"}, {"username"}, {"password"}, {"connections"}, {"ca_file"}};
 inline constexpr key http_keys[] = {{"listen"}, {"origins"}, {"auth"}, {"tls"}, {"limits"}, {"compression"}};
@@ -28,22 +29,16 @@ inline constexpr key table_keys[] = {{"from"},           {"kind"},     {"key"}, 
                                      {"fields"},         {"ttl"},      {"time"},  {"keep"},   {"expected_rows"},
                                      {"max_view_bytes"}, {"max_rate"}, {"access"}};
 inline constexpr key keep_keys[] = {{"age"}, {"count"}};
-inline constexpr key job_keys[] = {{"every"},
-                                   {"cron", "cron as a job's trigger"},
-                                   {"on"},
-                                   {"after", "after as a job's trigger"},
-                                   {"missed", "missed of a job"},
-                                   {"read"},
-                                   {"where"},
-                                   {"group_by"},
-                                   {"fields"},
-                                   {"derive", "derive of a job"},
-                                   {"write"},
-                                   {"chunk", "chunk of a job"},
-                                   {"skip_limit", "skip_limit of a job"},
-                                   {"retries", "retries of a job"}};
+inline constexpr key job_keys[] = {{"every"},      {"cron", "cron as a job's trigger"},
+                                   {"on"},         {"after", "after as a job's trigger"},
+                                   {"missed"},     {"read"},
+                                   {"where"},      {"group_by"},
+                                   {"fields"},     {"derive", "derive of a job"},
+                                   {"write"},      {"chunk"},
+                                   {"skip_limit"}, {"retries"},
+                                   {"deadline"}};
 inline constexpr key read_keys[] = {{"table"}, {"last"}};
-inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace", "replace of a job's output"}};
+inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}};
 inline constexpr key secret_file_keys[] = {{"file"}};
 
 // Functions of `fields`. Percentiles besides these four are written alike: p75, p99.9.
@@ -64,10 +59,22 @@ struct key_place {
   std::span<const key> keys;
 };
 
-inline constexpr key_place key_places[] = {
-    {"", topology_keys},     {"kafka", kafka_keys},   {"redis", redis_keys},     {"http", http_keys},
-    {"auth", auth_keys},     {"jwt", jwt_keys},       {"jwt_key", jwt_key_keys}, {"tls", tls_keys},
-    {"limits", limits_keys}, {"source", source_keys}, {"table", table_keys},     {"keep", keep_keys},
-    {"job", job_keys},       {"read", read_keys},     {"write", write_keys},     {"secret_file", secret_file_keys}};
+inline constexpr key_place key_places[] = {{"", topology_keys},
+                                           {"kafka", kafka_keys},
+                                           {"redis", redis_keys},
+                                           {"http", http_keys},
+                                           {"auth", auth_keys},
+                                           {"jwt", jwt_keys},
+                                           {"jwt_key", jwt_key_keys},
+                                           {"tls", tls_keys},
+                                           {"limits", limits_keys},
+                                           {"source", source_keys},
+                                           {"table", table_keys},
+                                           {"keep", keep_keys},
+                                           {"job", job_keys},
+                                           {"scheduler", scheduler_keys},
+                                           {"read", read_keys},
+                                           {"write", write_keys},
+                                           {"secret_file", secret_file_keys}};
 
 } // namespace weir::config

@@ -75,6 +75,8 @@ loaded load_topology_text(std::string_view text, std::string_view name, const lo
     config::explain_numbers(by_number, out.problems);
     for (auto& [table, t] : out.value.tables)
       config::identify(t);
+    for (auto& [job, j] : out.value.jobs)
+      config::identify(j);
     out.value.masked_json = config::masked_text(*document);
   }
   sort_by_place(out.problems);

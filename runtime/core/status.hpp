@@ -31,8 +31,9 @@ struct source_status {
 };
 
 struct job_run_status {
-  std::uint64_t number = 0; // of this node's life, from 1
-  std::string status;       // STARTED, COMPLETED, FAILED
+  std::uint64_t number = 0; // of this scheduler's life, from 1; 0: of another's
+  std::string id;           // of the execution, in the job repository
+  std::string status;       // batch/execution.hpp
   std::int64_t fire_ms = 0, started_ms = 0, ended_ms = 0;
   std::uint64_t read = 0, filtered = 0, skipped = 0, written = 0;
   std::string message;
@@ -42,6 +43,7 @@ struct job_status {
   bool running = false;
   std::int64_t next_fire_ms = 0; // 0: on demand only
   std::uint64_t runs = 0;
+  job_run_status present;           // while it is running
   std::vector<job_run_status> last; // newest first, a bounded number
 };
 

@@ -110,6 +110,16 @@ inline constexpr counter_name<1> auth_failures{
 inline constexpr counter_name<2> job_runs{"weir_job_runs_total", "Finished executions by status.", {"job", "status"}};
 inline constexpr histogram_name<1> job_seconds{
     "weir_job_seconds", "Duration of an execution.", buckets::seconds, {"job"}};
+inline constexpr gauge_name<0> scheduling{"weir_scheduling", "1 while this node schedules the jobs.", {}};
+inline constexpr counter_name<1> job_takeovers{
+    "weir_job_takeovers_total", "Executions of another scheduler that this node went on with.", {"job"}};
+inline constexpr counter_name<1> jobs_fenced{
+    "weir_job_fenced_total",
+    "Changes of executions and chunks of results refused, since another scheduler had taken over or "
+    "the execution was over.",
+    {"job"}};
+inline constexpr counter_name<2> job_rows{
+    "weir_job_rows_total", "Rows of ended executions. what: read, filtered, skipped, written.", {"job", "what"}};
 inline constexpr gauge_name<1> job_success_time{"weir_job_last_success_timestamp_seconds",
                                                 "End of the last completed execution; its age is time() - this.",
                                                 {"job"}};

@@ -56,7 +56,8 @@ chain::verdict chain::acknowledged(const batch_id& id, const tx_result& answer) 
     renew_.reset();
     return verdict::done;
   case tx_status::mismatch:
-  case tx_status::fenced: return failed(id);
+  case tx_status::fenced:
+  case tx_status::outdated: return failed(id);
   }
   return failed(id);
 }

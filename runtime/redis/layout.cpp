@@ -59,6 +59,11 @@ std::string change_log_key(const partition_key& p, const table_ref& t) {
   return fmt::format("{}:c:{}", p.prefix(), t.text());
 }
 std::string meta_key(std::string_view topology) { return fmt::format("{{{}}}:meta", topology); }
+std::string lease_key(std::string_view topology) { return fmt::format("{{{}}}:scheduler", topology); }
+std::string job_key(const partition_key& p) { return p.prefix() + ":j"; }
+std::string checkpoints_key(const partition_key& p) { return p.prefix() + ":k"; }
+std::string history_key(const partition_key& p) { return p.prefix() + ":h"; }
+std::string history_order_key(const partition_key& p) { return p.prefix() + ":z"; }
 
 std::optional<stored_row> parse_row(std::string key, std::string_view stored) {
   stored_row row;

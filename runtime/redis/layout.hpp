@@ -17,6 +17,11 @@ std::string expiry_key(const partition_key& p, const table_ref& t);     // {t:s:
 std::string log_key(const partition_key& p, const table_ref& t);        // {t:s:p}:l:<table@gen>
 std::string change_log_key(const partition_key& p, const table_ref& t); // {t:s:p}:c:<table@gen>
 std::string meta_key(std::string_view topology);                        // {t}:meta
+std::string lease_key(std::string_view topology);                       // {t}:scheduler
+std::string job_key(const partition_key& p);                            // {t:job:j:0}:j
+std::string checkpoints_key(const partition_key& p);                    // {t:job:j:0}:k
+std::string history_key(const partition_key& p);                        // {t:job:j:0}:h
+std::string history_order_key(const partition_key& p);                  // {t:job:j:0}:z
 
 // A row is "<time_ms> <offset> <json>".
 std::optional<stored_row> parse_row(std::string key, std::string_view stored);

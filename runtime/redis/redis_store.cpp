@@ -186,7 +186,36 @@ result<std::vector<std::string>> judge(std::string_view info, reply_view config)
   return warnings;
 }
 
-class redis_store final : public store {
+lease parse_lease(reply_view r) {
+  return {r[0].integer() == 1, fence_token{static_cast<std::uint64_t>(r[1].integer())}, std::string(r[2].text()),
+          r[3].integer()};
+}
+
+template <class Number>
+Number number_of(std::string_view text, Number otherwise) {
+  Number out{};
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && rest == text.data() + text.size() ? out : otherwise;
+}
+
+job_state parse_job(reply_view pairs) {
+  job_state out;
+  out.token = fence_token{number_of<std::uint64_t>(field_of(pairs, "token"), 0)};
+  out.fire_ms = number_of<std::int64_t>(field_of(pairs, "fire"), -1);
+  out.id = field_of(pairs, "id");
+  out.status = field_of(pairs, "status");
+  out.run = field_of(pairs, "run");
+  out.chunks = number_of<std::uint64_t>(field_of(pairs, "chunks"), 0);
+  return out;
+}
+
+std::optional<job_verdict> parse_verdict(std::string_view word) {
+  constexpr std::string_view words[] = {"done", "already", "fenced", "busy", "old", "mismatch"};
+  const auto at = std::find(std::begin(words), std::end(words), word);
+  return at == std::end(words) ? std::nullopt : std::optional(static_cast<job_verdict>(at - std::begin(words)));
+}
+
+class redis_store final : public store, public job_store {
 public:
   redis_store(std::vector<std::shared_ptr<link>> links, std::shared_ptr<connection> reader)
       : links_(std::move(links)), reader_(std::move(reader)) {}
@@ -417,6 +446,73 @@ public:
     });
   }
 
+  job_store& jobs() override { return *this; }
+
+  void take_lease(std::string topology, std::string owner, std::int64_t hold_ms, fence_token low,
+                  callback<lease> done) override {
+    lease_command(topology, owner, hold_ms, "take", low, std::move(done));
+  }
+
+  void drop_lease(std::string topology, std::string owner, callback<lease> done) override {
+    lease_command(topology, owner, 0, "drop", {}, std::move(done));
+  }
+
+  void adopt_job(partition_key job, fence_token token, callback<job_answer> done) override {
+    reader_->send(one(std::string_view("EVALSHA"), adopt_job_script().sha, std::uint64_t{2}, layout::job_key(job),
+                      layout::checkpoints_key(job), token.value),
+                  1, answer(std::move(done), [](const replies& got) -> result<job_answer> {
+                    reply_view r(got[0].get());
+                    const auto verdict = parse_verdict(r[0].text());
+                    if (!verdict || !r[2].is_array())
+                      return nonsense("the answer to a scheduler");
+                    job_answer out{*verdict, parse_job(r[1])};
+                    for (std::size_t i = 0; i + 1 < r[2].size(); i += 2)
+                      out.stored.checkpoints.emplace(number_of<std::uint32_t>(r[2][i].text(), 0), r[2][i + 1].text());
+                    return out;
+                  }));
+  }
+
+  void change_job(job_change c, callback<job_answer> done) override {
+    std::string expect;
+    for (const auto& status : c.expect)
+      expect += ',' + status;
+    if (!expect.empty())
+      expect += ',';
+    const auto flag = [](bool set) { return std::string_view(set ? "1" : "0"); };
+    batch b;
+    b.add(std::string_view("EVALSHA"), change_job_script().sha, std::uint64_t{4}, layout::job_key(c.job),
+          layout::checkpoints_key(c.job), layout::history_key(c.job), layout::history_order_key(c.job), c.token.value,
+          c.id, expect, std::to_string(c.fire_ms), flag(c.again), c.status, c.run,
+          c.checkpoint ? std::to_string(c.checkpoint->first) : std::string{},
+          c.checkpoint ? c.checkpoint->second : std::string{}, flag(c.ends), flag(c.keep_checkpoints),
+          std::uint64_t{c.keep_count}, std::to_string(c.keep_since_ms), std::to_string(c.ended_ms));
+    reader_->send(b.take(), 1, answer(std::move(done), [](const replies& got) -> result<job_answer> {
+                    reply_view r(got[0].get());
+                    const auto verdict = parse_verdict(r[0].text());
+                    if (!verdict)
+                      return nonsense("the answer to a job's change");
+                    return job_answer{*verdict, parse_job(r[1])};
+                  }));
+  }
+
+  void job_history(partition_key job, std::uint32_t most, callback<std::vector<std::string>> done) override {
+    reader_->send(one(std::string_view("EVALSHA"), job_history_script().sha, std::uint64_t{2}, layout::history_key(job),
+                      layout::history_order_key(job), std::uint64_t{most}),
+                  1, answer(std::move(done), [](const replies& got) -> result<std::vector<std::string>> {
+                    reply_view r(got[0].get());
+                    std::vector<std::string> out;
+                    for (std::size_t i = 0; i < r.size(); ++i)
+                      out.emplace_back(r[i].text());
+                    return out;
+                  }));
+  }
+
+  void read_job(partition_key job, callback<job_state> done) override {
+    reader_->send(
+        one(std::string_view("HGETALL"), layout::job_key(job)), 1,
+        answer(std::move(done), [](const replies& got) -> result<job_state> { return parse_job(got[0].get()); }));
+  }
+
   void close() override {
     for (auto& l : links_)
       l->inner().close();
@@ -424,6 +520,14 @@ public:
   }
 
 private:
+  void lease_command(const std::string& topology, const std::string& owner, std::int64_t hold_ms, std::string_view what,
+                     fence_token low, callback<lease> done) {
+    reader_->send(
+        one(std::string_view("EVALSHA"), lease_script().sha, std::uint64_t{1}, layout::lease_key(topology), owner,
+            std::to_string(hold_ms), what, low.value),
+        1, answer(std::move(done), [](const replies& got) -> result<lease> { return parse_lease(got[0].get()); }));
+  }
+
   std::vector<std::shared_ptr<link>> links_;
   std::shared_ptr<connection> reader_;
   std::mutex mutex_; // guards random_

@@ -12,7 +12,8 @@ namespace {
 // digits of a version.
 //
 // ARGV: 1 epoch, 2 id, 3 follows, 4 hint, 5 versions reserved, 6 new stream epoch or "", 7 mark or "", 8 positions,
-// 9 tables, 10 half of the change log's bound; then position moves (field, expected, next); then by table a block of
+// 9 tables, 10 half of the change log's bound, 11 place of a job's hash in KEYS (0: none), 12 the scheduler's token, 13
+// execution, 14 chunk; then position moves (field, expected, next); then by table a block of
 // 17:
 //   +0 table, +1 expiry key, +2 change log key, +3 log key (places in KEYS, 0: none), +4 log records, +5 oldest time,
 //   +6 newest time, +7 first offset, +8 last offset, +9 packed lines, +10 trim below or "", +11 records trimmed, +12
@@ -29,7 +30,16 @@ if h[1] ~= A[1] then return {'fenced', stored, stored, stream, '', ''} end
 if h[2] == A[2] then return {'already', stored, stored, stream, h[5] or '', h[6] or ''} end
 if (h[2] or '0.0') ~= A[3] then return {'mismatch', stored, stored, stream, '', ''} end
 
-local set, at = {}, 11
+local job = K[tonumber(A[11])]
+if job then
+  local j = redis.call('HMGET', job, 'token', 'id', 'status', 'chunks')
+  if tonumber(j[1] or '0') > tonumber(A[12]) or j[2] ~= A[13] or (j[3] ~= 'STARTED' and j[3] ~= 'STOPPING')
+    or (j[4] or '0') ~= A[14] then
+    return {'outdated', stored, stored, stream, '', ''}
+  end
+end
+
+local set, at = {}, 15
 local function put(field, value) set[#set + 1] = field; set[#set + 1] = value end
 for _ = 1, tonumber(A[8]) do
   if (redis.call('HGET', head, A[at]) or '-1') ~= A[at + 1] then return {'mismatch', stored, stored, stream, '', ''} end
@@ -168,6 +178,7 @@ local prevs, kepts = table.concat(prev, ' '), table.concat(kept, ',')
 put('prev', prevs); put('kept', kepts)
 put('last', lasts); put('batch', A[2])
 each('HSET', head, 1, #set, set)
+if job then redis.call('HSET', job, 'chunks', num(tonumber(A[14]) + 1)) end
 return {'applied', firsts, lasts, stream, prevs, kepts}
 )lua";
 
@@ -254,6 +265,93 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 )lua";
 
+// ARGV: owner, milliseconds to hold, 'take' or 'drop', a token that is too low. A new token is greater than all before
+// it also where the hash was lost: the clock is in it.
+constexpr std::string_view lease_text = R"lua(
+local h = redis.call('HMGET', KEYS[1], 'owner', 'token', 'until')
+local t = redis.call('TIME')
+local us = t[1] * 1000000 + t[2]
+local now = math.floor(us / 1000)
+local function num(x) return string.format('%.0f', x) end
+local token, left = tonumber(h[2] or '0'), tonumber(h[3] or '0') - now
+-- Redis' clock went back: nobody holds a lease for so long.
+if left > 10 * tonumber(ARGV[2]) then left = 0 end
+if ARGV[3] == 'drop' then
+  if h[1] == ARGV[1] then redis.call('HSET', KEYS[1], 'until', '0') end
+  return {0, num(token), h[1] or '', '0'}
+end
+if left > 0 and h[1] ~= ARGV[1] then return {0, num(token), h[1], num(left)} end
+local low = tonumber(ARGV[4])
+if left <= 0 or token <= low then token = math.max(token + 1, us, low + 1) end
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', num(token), 'until', num(now + tonumber(ARGV[2])))
+return {1, num(token), ARGV[1], ARGV[2]}
+)lua";
+
+// KEYS: job, checkpoints. ARGV: token.
+constexpr std::string_view adopt_text = R"lua(
+local stored = redis.call('HGETALL', KEYS[1])
+if tonumber(redis.call('HGET', KEYS[1], 'token') or '0') > tonumber(ARGV[1]) then return {'fenced', stored, {}} end
+redis.call('HSET', KEYS[1], 'token', ARGV[1])
+return {'done', stored, redis.call('HGETALL', KEYS[2])}
+)lua";
+
+// KEYS: job, checkpoints, history, order of the history. ARGV: 1 token, 2 id, 3 expected statuses (",A,B,") or "" where
+// it begins, 4 fire time, 5 whether it begins again, 6 status, 7 run, 8 share or "", 9 its checkpoint, 10 whether it
+// ends, 11 whether checkpoints stay, 12 executions kept, 13 kept since, 14 ended at
+constexpr std::string_view change_text = R"lua(
+local J, K, H, Z, A = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV
+local j = redis.call('HMGET', J, 'token', 'id', 'status', 'fire')
+local function refuse(why) return {why, redis.call('HGETALL', J)} end
+if tonumber(j[1] or '0') > tonumber(A[1]) then return refuse('fenced') end
+local open = j[3] == 'STARTING' or j[3] == 'STARTED' or j[3] == 'STOPPING'
+for i, wanted in ipairs({'hash', 'hash', 'hash', 'zset'}) do
+  local is = redis.call('TYPE', KEYS[i])['ok']
+  if is ~= 'none' and is ~= wanted then return {err = 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. is .. ', not a ' .. wanted} end
+end
+if A[3] == '' then
+  if j[2] == A[2] then return refuse('already') end
+  if open then return refuse('busy') end
+  local newest = tonumber(j[4] or '-1')
+  if A[5] == '1' then
+    if newest ~= tonumber(A[4]) or (j[3] ~= 'FAILED' and j[3] ~= 'STOPPED') then return refuse('mismatch') end
+  elseif newest >= tonumber(A[4]) then
+    return refuse('old')
+  else
+    redis.call('UNLINK', K)
+  end
+  if A[5] ~= '1' then redis.call('HSET', J, 'chunks', '0') end
+  redis.call('HSET', J, 'id', A[2], 'fire', A[4])
+else
+  if j[2] ~= A[2] or not string.find(A[3], ',' .. (j[3] or '') .. ',', 1, true) then return refuse('mismatch') end
+end
+redis.call('HSET', J, 'token', A[1], 'status', A[6], 'run', A[7])
+if A[8] ~= '' then
+  if A[9] == '' then redis.call('HDEL', K, A[8]) else redis.call('HSET', K, A[8], A[9]) end
+end
+if A[10] == '1' then
+  if A[11] ~= '1' then redis.call('UNLINK', K) end
+  redis.call('HSET', H, A[2], A[7])
+  redis.call('ZADD', Z, A[14], A[2])
+  local gone = redis.call('ZRANGE', Z, 0, -(tonumber(A[12]) + 1))
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', Z, '-inf', '(' .. A[13])) do gone[#gone + 1] = id end
+  for _, id in ipairs(gone) do
+    redis.call('HDEL', H, id)
+    redis.call('ZREM', Z, id)
+  end
+end
+return {'done', {}}
+)lua";
+
+// KEYS: history, its order. ARGV: most. Newest first.
+constexpr std::string_view history_text = R"lua(
+local out = {}
+for _, id in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)) do
+  local run = redis.call('HGET', KEYS[1], id)
+  if run then out[#out + 1] = run end
+end
+return out
+)lua";
+
 std::string sha1_hex(std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
@@ -272,9 +370,11 @@ std::string sha1_hex(std::string_view text) {
 script::script(std::string_view n, std::string_view t) : name(n), text(t), sha(sha1_hex(t)) {}
 
 std::span<const script> all_scripts() {
-  static const std::array<script, 6> list{script{"apply", apply_text},         script{"claim", claim_text},
-                                          script{"changes", changes_text},     script{"log_heads", log_heads_text},
-                                          script{"meta_once", meta_once_text}, script{"meta_swap", meta_swap_text}};
+  static const std::array<script, 10> list{script{"apply", apply_text},         script{"claim", claim_text},
+                                           script{"changes", changes_text},     script{"log_heads", log_heads_text},
+                                           script{"meta_once", meta_once_text}, script{"meta_swap", meta_swap_text},
+                                           script{"lease", lease_text},         script{"adopt_job", adopt_text},
+                                           script{"change_job", change_text},   script{"job_history", history_text}};
   return list;
 }
 
@@ -284,5 +384,9 @@ const script& changes_script() { return all_scripts()[2]; }
 const script& log_heads_script() { return all_scripts()[3]; }
 const script& meta_once_script() { return all_scripts()[4]; }
 const script& meta_swap_script() { return all_scripts()[5]; }
+const script& lease_script() { return all_scripts()[6]; }
+const script& adopt_job_script() { return all_scripts()[7]; }
+const script& change_job_script() { return all_scripts()[8]; }
+const script& job_history_script() { return all_scripts()[9]; }
 
 } // namespace weir::redis

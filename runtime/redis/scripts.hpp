@@ -25,5 +25,9 @@ const script& changes_script();
 const script& log_heads_script();
 const script& meta_once_script();
 const script& meta_swap_script();
+const script& lease_script();
+const script& adopt_job_script();
+const script& change_job_script();
+const script& job_history_script();
 
 } // namespace weir::redis

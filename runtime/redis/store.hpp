@@ -7,15 +7,13 @@
 #pragma once
 
 #include "runtime/core/error.hpp"
+#include "runtime/redis/job_store.hpp"
 #include "runtime/redis/transaction.hpp"
 
 #include <functional>
 #include <map>
 
 namespace weir::redis {
-
-template <class T>
-using callback = std::function<void(result<T>)>;
 
 struct claim_request {
   partition_key partition;
@@ -138,6 +136,9 @@ public:
 
   // INFO-based suitability: role master, noeviction, AOF. Gives warnings for people; an error if it can't be used.
   virtual void examine(callback<std::vector<std::string>> done) = 0;
+
+  // The job repository lies in the same Redis.
+  virtual job_store& jobs() = 0;
 
   // Ends all links; calls still under way are answered with ec::stopped.
   virtual void close() = 0;

@@ -45,6 +45,13 @@ struct table_write {
   std::uint64_t trimmed = 0;         // log: the number of records in those
 };
 
+// A chunk of a job's result: applied only while this execution is the job's, by the scheduler that runs it, and once.
+struct chunk_guard {
+  std::uint64_t token = 0; // fence_token of job_store.hpp
+  std::string execution;
+  std::uint64_t chunk = 0; // from 0; stored as written by the same transaction
+};
+
 struct transaction {
   partition_key partition;
   batch_id follows, id; // the chain: applied only on top of exactly `follows`; "already" if `id` is stored
@@ -53,12 +60,13 @@ struct transaction {
   std::vector<position_move> positions;
   std::vector<table_write> tables; // empty, with no positions: a heartbeat
   std::optional<record_mark> mark;
-  std::size_t bytes = 0; // approximate size of rows and entries, for the pipeline's bound
+  std::optional<chunk_guard> guard; // of a job's pseudo-partition; refused by it: tx_status::outdated
+  std::size_t bytes = 0;            // approximate size of rows and entries, for the pipeline's bound
 };
 
 using transaction_ptr = std::shared_ptr<const transaction>;
 
-enum class tx_status { applied, already, mismatch, fenced };
+enum class tx_status { applied, already, mismatch, fenced, outdated };
 
 struct tx_result {
   tx_status status = tx_status::applied;

@@ -133,6 +133,7 @@ result<command_writer::bytes> encode(const transaction& tx, std::size_t change_l
     }
     size += 320;
   }
+  const auto job = tx.guard ? need(layout::job_key(tx.partition)) : 0;
   for (const auto& key : keys)
     size += key.size() + 16;
 
@@ -145,6 +146,8 @@ result<command_writer::bytes> encode(const transaction& tx, std::size_t change_l
   out.arg(tx.mark ? layout::mark_text(*tx.mark) : std::string{});
   out.arg(static_cast<std::uint64_t>(tx.positions.size())).arg(static_cast<std::uint64_t>(tx.tables.size()));
   out.arg(static_cast<std::uint64_t>(change_log_bytes / 2));
+  const auto guard = tx.guard.value_or(chunk_guard{});
+  out.arg(static_cast<std::uint64_t>(job)).arg(guard.token).arg(guard.execution).arg(guard.chunk);
   for (const auto& move : tx.positions)
     out.arg("next:" + move.table.text()).arg(move.expect.value).arg(move.next.value);
 
@@ -267,12 +270,14 @@ result<tx_result> decode_answer(const transaction& tx, reply_view reply) {
     out.status = tx_status::mismatch;
   else if (status == "fenced")
     out.status = tx_status::fenced;
+  else if (status == "outdated")
+    out.status = tx_status::outdated;
   else
     return fail(ec::redis_protocol, "Redis: the apply script's answer makes no sense");
   out.first = version{static_cast<std::uint64_t>(reply[1].integer())};
   out.last = version{static_cast<std::uint64_t>(reply[2].integer())};
   out.epoch = stream_epoch{std::string(reply[3].text())};
-  if (out.status == tx_status::mismatch || out.status == tx_status::fenced)
+  if (out.status != tx_status::applied && out.status != tx_status::already)
     return out;
   out.previous.reserve(tx.tables.size());
   auto previous = reply[4].text();

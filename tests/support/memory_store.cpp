@@ -45,9 +45,31 @@ std::string one_line(const shared_bytes& value) {
 
 bool power_of_two(std::uint32_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
+struct job_data {
+  job_state now;
+  std::map<std::string, std::pair<std::int64_t, std::string>> history; // by id: when it ended, run
+};
+
+struct lease_data {
+  std::string owner;
+  std::uint64_t token = 0;
+  std::int64_t until_ms = 0;
+};
+
+bool is_open(const job_state& job) {
+  return job.status == "STARTING" || job.status == "STARTED" || job.status == "STOPPING";
+}
+
+job_state without_checkpoints(job_state job) {
+  job.checkpoints.clear();
+  return job;
+}
+
 } // namespace
 
 struct memory_store::snapshot {
+  std::map<partition_key, job_data> jobs;
+  std::map<std::string, lease_data> leases;
   std::map<partition_key, partition_data> partitions;
   std::map<std::string, std::map<std::string, std::string>> metas;
 };
@@ -109,6 +131,8 @@ struct memory_store::impl {
   mutable std::mutex mutex; // guards all below
   std::map<partition_key, partition_data> partitions;
   std::map<std::string, std::map<std::string, std::string>> metas;
+  std::map<partition_key, job_data> jobs;
+  std::map<std::string, lease_data> leases;
   std::vector<std::unique_ptr<link>> links;
   std::deque<planned> read_faults;
   std::mt19937_64 random;
@@ -302,7 +326,19 @@ struct memory_store::impl {
       out.kept = p.kept;
       return out;
     }
-    bool fits = p.head.batch == tx.follows;
+    if (p.head.batch != tx.follows) {
+      ++counters.mismatch;
+      return refuse(tx_status::mismatch);
+    }
+    if (tx.guard) {
+      auto& job = jobs[tx.partition].now;
+      if (job.token.value > tx.guard->token || job.id != tx.guard->execution ||
+          (job.status != "STARTED" && job.status != "STOPPING") || job.chunks != tx.guard->chunk) {
+        ++counters.outdated;
+        return refuse(tx_status::outdated);
+      }
+    }
+    bool fits = true;
     for (const auto& move : tx.positions) {
       auto at = p.head.tables.find(move.table.text());
       fits = fits && (at == p.head.tables.end() ? no_position : at->second.next) == move.expect;
@@ -333,6 +369,8 @@ struct memory_store::impl {
     p.kept = out.kept;
     p.head.last = version{last};
     p.head.batch = tx.id;
+    if (tx.guard)
+      jobs[tx.partition].now.chunks = tx.guard->chunk + 1;
     out.first = version{first};
     out.last = version{last};
     out.epoch = p.head.stream;
@@ -563,6 +601,111 @@ void memory_store::close() {
   impl_->call(std::move(calls));
 }
 
+void memory_store::take_lease(std::string topology, std::string owner, std::int64_t hold_ms, fence_token low,
+                              callback<lease> done) {
+  impl_->read<lease>(std::move(done), [&] {
+    auto& l = impl_->leases[topology];
+    const auto us = impl_->opt.now();
+    const auto now = static_cast<std::int64_t>(us / 1000);
+    const bool runs = l.until_ms > now && l.until_ms - now <= 10 * hold_ms;
+    if (runs && l.owner != owner)
+      return lease{false, fence_token{l.token}, l.owner, l.until_ms - now};
+    if (!runs || l.token <= low.value)
+      l.token = std::max({l.token + 1, us, low.value + 1});
+    l.owner = owner;
+    l.until_ms = now + hold_ms;
+    return lease{true, fence_token{l.token}, owner, hold_ms};
+  });
+}
+
+void memory_store::drop_lease(std::string topology, std::string owner, callback<lease> done) {
+  impl_->read<lease>(std::move(done), [&] {
+    auto& l = impl_->leases[topology];
+    if (l.owner == owner)
+      l.until_ms = 0;
+    return lease{false, fence_token{l.token}, l.owner, 0};
+  });
+}
+
+void memory_store::adopt_job(partition_key job, fence_token token, callback<job_answer> done) {
+  impl_->read<job_answer>(std::move(done), [&] {
+    auto& j = impl_->jobs[job].now;
+    if (j.token > token) {
+      ++impl_->counters.fenced_jobs;
+      return job_answer{job_verdict::fenced, without_checkpoints(j)};
+    }
+    j.token = token;
+    return job_answer{job_verdict::done, j};
+  });
+}
+
+void memory_store::change_job(job_change c, callback<job_answer> done) {
+  impl_->read<job_answer>(std::move(done), [&] {
+    auto& data = impl_->jobs[c.job];
+    auto& j = data.now;
+    const auto refuse = [&](job_verdict why) { return job_answer{why, without_checkpoints(j)}; };
+    if (j.token > c.token) {
+      ++impl_->counters.fenced_jobs;
+      return refuse(job_verdict::fenced);
+    }
+    if (c.expect.empty()) {
+      if (j.id == c.id)
+        return refuse(job_verdict::already);
+      if (is_open(j))
+        return refuse(job_verdict::busy);
+      const bool restartable = j.fire_ms == c.fire_ms && (j.status == "FAILED" || j.status == "STOPPED");
+      if (c.again ? !restartable : j.fire_ms >= c.fire_ms)
+        return refuse(c.again ? job_verdict::mismatch : job_verdict::old);
+      if (!c.again) {
+        j.checkpoints.clear();
+        j.chunks = 0;
+      }
+      j.id = c.id;
+      j.fire_ms = c.fire_ms;
+    } else if (j.id != c.id || std::find(c.expect.begin(), c.expect.end(), j.status) == c.expect.end()) {
+      return refuse(job_verdict::mismatch);
+    }
+    j.token = c.token;
+    j.status = c.status;
+    j.run = c.run;
+    if (c.checkpoint && c.checkpoint->second.empty())
+      j.checkpoints.erase(c.checkpoint->first);
+    else if (c.checkpoint)
+      j.checkpoints[c.checkpoint->first] = c.checkpoint->second;
+    if (c.ends) {
+      if (!c.keep_checkpoints)
+        j.checkpoints.clear();
+      data.history[c.id] = {c.ended_ms, c.run};
+      std::vector<std::pair<std::int64_t, std::string>> order;
+      for (const auto& [id, entry] : data.history)
+        order.emplace_back(entry.first, id);
+      std::sort(order.begin(), order.end());
+      for (std::size_t i = 0; i < order.size(); ++i)
+        if (order.size() - i > c.keep_count || order[i].first < c.keep_since_ms)
+          data.history.erase(order[i].second);
+    }
+    return job_answer{};
+  });
+}
+
+void memory_store::job_history(partition_key job, std::uint32_t most, callback<std::vector<std::string>> done) {
+  impl_->read<std::vector<std::string>>(std::move(done), [&] {
+    std::vector<std::tuple<std::int64_t, std::string, std::string>> order;
+    for (const auto& [id, entry] : impl_->jobs[job].history)
+      order.emplace_back(entry.first, id, entry.second);
+    std::sort(order.rbegin(), order.rend());
+    std::vector<std::string> out;
+    for (const auto& [ended, id, run] : order)
+      if (out.size() < most)
+        out.push_back(run);
+    return out;
+  });
+}
+
+void memory_store::read_job(partition_key job, callback<job_state> done) {
+  impl_->read<job_state>(std::move(done), [&] { return without_checkpoints(impl_->jobs[job].now); });
+}
+
 void memory_store::inject(std::size_t writer, fault f, std::size_t skip, std::size_t count, ec code) {
   std::lock_guard lock(impl_->mutex);
   impl_->links.at(writer)->faults.push_back({f, skip, count, code});
@@ -630,11 +773,13 @@ std::size_t memory_store::held(std::size_t writer) const {
 
 std::shared_ptr<const memory_store::snapshot> memory_store::take_snapshot() const {
   std::lock_guard lock(impl_->mutex);
-  return std::make_shared<const snapshot>(snapshot{impl_->partitions, impl_->metas});
+  return std::make_shared<const snapshot>(snapshot{impl_->jobs, impl_->leases, impl_->partitions, impl_->metas});
 }
 
 void memory_store::roll_back(const std::shared_ptr<const snapshot>& to) {
   std::lock_guard lock(impl_->mutex);
+  impl_->jobs = to->jobs;
+  impl_->leases = to->leases;
   impl_->partitions = to->partitions;
   impl_->metas = to->metas;
 }
@@ -646,6 +791,8 @@ void memory_store::new_run_id() {
 
 void memory_store::flush_all() {
   std::lock_guard lock(impl_->mutex);
+  impl_->jobs.clear();
+  impl_->leases.clear();
   impl_->partitions.clear();
   impl_->metas.clear();
 }

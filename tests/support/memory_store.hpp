@@ -22,7 +22,7 @@ enum class fault {
   answer_error, // Redis refuses it with `code`; nothing applied; the link stays up
 };
 
-class memory_store final : public redis::store {
+class memory_store final : public redis::store, public redis::job_store {
 public:
   using clock = std::function<std::uint64_t()>; // Redis' TIME in microseconds
   using executor = std::function<void(std::function<void()>)>;
@@ -63,6 +63,14 @@ public:
   void meta_swap(std::string topology, std::string field, std::string expect, std::string value,
                  redis::callback<bool> done) override;
   void examine(redis::callback<std::vector<std::string>> done) override;
+  redis::job_store& jobs() override { return *this; }
+  void take_lease(std::string topology, std::string owner, std::int64_t hold_ms, redis::fence_token low,
+                  redis::callback<redis::lease> done) override;
+  void drop_lease(std::string topology, std::string owner, redis::callback<redis::lease> done) override;
+  void adopt_job(partition_key job, redis::fence_token token, redis::callback<redis::job_answer> done) override;
+  void change_job(redis::job_change change, redis::callback<redis::job_answer> done) override;
+  void job_history(partition_key job, std::uint32_t most, redis::callback<std::vector<std::string>> done) override;
+  void read_job(partition_key job, redis::callback<redis::job_state> done) override;
   void close() override;
 
   // Faults. The next `count` submits of writer i after `skip` more meet `f`. The link stays down until link_up(i).
@@ -88,7 +96,8 @@ public:
 
   // Counts of answers, so that a test can show that its faults hit the guards.
   struct counts {
-    std::size_t applied = 0, already = 0, mismatch = 0, fenced = 0, claims = 0, refused_claims = 0;
+    std::size_t applied = 0, already = 0, mismatch = 0, fenced = 0, outdated = 0, claims = 0, refused_claims = 0;
+    std::size_t fenced_jobs = 0; // changes and adoptions by a scheduler that was taken over
   };
   counts counted() const;
 
