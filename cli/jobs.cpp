@@ -158,7 +158,9 @@ int history(node& to, const jobs_options& options) {
                     text(e.at("written")), text(e.at("takeovers")), text(e.at("node")), text(e.at("message"))});
   }
   std::string out;
-  print_table(out, {"EXECUTION", "STATUS", "FIRE TIME", "STARTED", "MS", "READ", "SKIPPED", "WRITTEN", "TAKEOVERS", "NODE", "MESSAGE"},
+  print_table(out,
+              {"EXECUTION", "STATUS", "FIRE TIME", "STARTED", "MS", "READ", "SKIPPED", "WRITTEN", "TAKEOVERS", "NODE",
+               "MESSAGE"},
               rows);
   fmt::print("{}", out);
   return exit_ok;
@@ -207,7 +209,8 @@ int follow(node& to, const std::string& id, bool as_json) {
       continue;
     const auto& now = job.body.at("present");
     const auto read = now.value("read", std::uint64_t{0});
-    const auto rate = static_cast<double>(read - std::min(read, before)) / std::chrono::duration<double>(look_again).count();
+    const auto rate =
+        static_cast<double>(read - std::min(read, before)) / std::chrono::duration<double>(look_again).count();
     before = read;
     fmt::print(stderr, "\r\x1b[K{}  {}  read {} ({:.0f}/s)", id, now.value("status", ""), read, rate);
     std::fflush(stderr);

@@ -3,8 +3,8 @@
 //   bench_batch_read SOCKET hash KEY...        each key by HGETALL
 //   bench_batch_read SOCKET stream KEY...      each key by XRANGE in pages of 64 entries
 //
-// Eight questions are in flight at a time. Prints "fields=N bytes=N seconds=S cpu=S": fields of the hashes or records of
-// the log entries, bytes of the values.
+// Eight questions are in flight at a time. Prints "fields=N bytes=N seconds=S cpu=S": fields of the hashes or records
+// of the log entries, bytes of the values.
 #include <charconv>
 #include <chrono>
 #include <cstdio>
