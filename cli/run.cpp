@@ -312,12 +312,12 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   }
   ::close(signal_fd);
   running->server->close(2'000);
-  running.value() = {};
   if (producer)
     producer->flush(2s);
   (*store)->close();
   for (auto& r : reactors)
     r->stop();
+  running.value() = {}; // what lives on reactors is destroyed while they do not run (actors/reactor_companion.hpp)
   producer.reset();
   // Last: threads that ever sent a message hold CAF's logger until they end, and the system waits for that.
   system.reset();

@@ -34,8 +34,8 @@ struct whole_node : world {
     node.actor = nullptr;
     if (node.server)
       node.server->close(1000);
+    io.stop(); // before the server: what lives on a reactor is destroyed while it does not run
     node.server.reset();
-    io.stop();
   }
   void start(std::chrono::milliseconds drain_deadline = 10s) {
     actors::node_config c;
