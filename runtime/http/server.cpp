@@ -37,7 +37,17 @@ std::uint64_t counted_as(const asio::ip::address& address) {
 // that the loop does not burn a core, and says so once.
 class acceptor_loop : public std::enable_shared_from_this<acceptor_loop> {
 public:
-  explicit acceptor_loop(std::shared_ptr<shard> s) : shard_(std::move(s)) {}
+  explicit acceptor_loop(std::shared_ptr<shard> s) : shard_(std::move(s)) {
+    std::lock_guard lock(shard_->common->mutex);
+    ++shard_->common->accepting;
+  }
+  ~acceptor_loop() {
+    std::lock_guard lock(shard_->common->mutex);
+    --shard_->common->accepting;
+    shard_->common->gone.notify_all();
+  }
+  acceptor_loop(const acceptor_loop&) = delete;
+  acceptor_loop& operator=(const acceptor_loop&) = delete;
 
   void next() {
     shard_->acceptor.async_accept([self = shared_from_this()](error_code failed, tcp_socket socket) {
@@ -172,11 +182,15 @@ public:
     const auto until = clock::now() + std::chrono::milliseconds(deadline_ms);
     // The last fifth is for those that did not end when asked.
     const auto polite = clock::now() + std::chrono::milliseconds(deadline_ms - deadline_ms / 5);
-    on_each([](shard& s) {
+    const bool heard = on_each([](shard& s) {
       stop(s);
       s.finishing = true;
       each_connection(s, [](connection& c) { c.finish(); });
     });
+    // What accepts holds the handlers, and all that they hold, until its reactor has run it to its end. Callers stop
+    // the reactors next, so that has to be now. It takes a round.
+    if (heard)
+      wait_no_more_accepted(clock::now() + std::chrono::seconds(1));
     if (wait_gone(polite))
       return;
     on_each([](shard& s) { each_connection(s, [](connection& c) { c.kill(); }); });
@@ -203,13 +217,24 @@ private:
       f(*c);
   }
 
+  // Gives whether all reactors run.
   template <class F>
-  void on_each(F f) {
+  bool on_each(F f) {
+    bool all = true;
     for (auto& s : shards_) {
       // A stopped reactor runs nothing any more, so this thread is alone with the shard.
-      if (!s->home.post([s, f] { f(*s); }))
-        f(*s);
+      if (s->home.post([s, f] { f(*s); }))
+        continue;
+      f(*s);
+      all = false;
     }
+    return all;
+  }
+
+  void wait_no_more_accepted(clock::time_point until) {
+    std::unique_lock lock(common_->mutex);
+    if (!common_->gone.wait_until(lock, until, [this] { return common_->accepting == 0; }))
+      log::warn("http", "a listener was left at the end");
   }
 
   bool wait_gone(clock::time_point until) {
@@ -311,7 +336,7 @@ result<std::unique_ptr<server>> listen(const http_config& config, const server_l
     return fail(ec::io,
                 fmt::format("http.listen: {}:{} can't be listened on: {}", config.host, config.port, failed.message()));
   for (auto& s : shards)
-    s->home.post([s] { std::make_shared<acceptor_loop>(s)->next(); });
+    s->home.post([loop = std::make_shared<acceptor_loop>(s)] { loop->next(); });
   return std::make_unique<listening_server>(std::move(common), std::move(shards), at.port());
 }
 

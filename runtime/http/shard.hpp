@@ -60,7 +60,8 @@ struct common_state {
   std::atomic<std::size_t> serving{0};            // counted against the limit
   std::atomic<std::size_t> refusing{0};           // being told 503
   std::mutex mutex;
-  std::condition_variable gone; // a connection ended
+  std::condition_variable gone; // a connection ended, or a loop that accepts them
+  std::size_t accepting = 0;    // such loops; guarded by mutex
 
 private:
   std::mutex admission_; // guards all below
