@@ -106,6 +106,8 @@ void identify(job_config& j) {
   json out = {{"read", j.read_table}};
   if (j.last)
     out["last"] = j.last->count();
+  if (j.window)
+    out["window"] = {j.window->count(), j.lateness.count()};
   if (!j.group_by.empty())
     out["group_by"] = j.group_by;
   for (const auto& f : j.fields) {

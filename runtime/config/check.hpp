@@ -79,7 +79,7 @@ private:
   void read(job_config& j, const spot& s);
   void write(job_config& j, const spot& s);
   void after(const std::string& job, const spot& s);
-  void trigger_rules(const spot& s, const std::map<std::string, spot>& given);
+  void trigger_rules(const job_config& j, const spot& s, const std::map<std::string, spot>& given);
 
   // references.cpp: what one part says of another
   void references();

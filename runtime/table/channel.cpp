@@ -214,6 +214,22 @@ std::vector<partition_key> channel::wanted() const {
   return out;
 }
 
+std::optional<known_version> channel::known(const partition_key& partition) const {
+  const auto index = impl_->state_of(partition);
+  const auto& p = impl_->partitions[index];
+  if (p.held)
+    return known_version{p.held->epoch, p.held->last};
+  if (p.wanted || !impl_->chain.loaded(index))
+    return std::nullopt;
+  return known_version{impl_->chain.epoch(index), impl_->chain.known(index)};
+}
+
+void channel::want(const partition_key& partition) {
+  auto& p = impl_->partitions[impl_->state_of(partition)];
+  p.wanted = true;
+  p.held.reset();
+}
+
 void channel::load(std::vector<partition_load> loads, std::int64_t now_ms) { impl_->load(std::move(loads), now_ms); }
 
 bool channel::ready() const { return impl_->chain.all_loaded(); }

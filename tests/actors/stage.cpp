@@ -231,6 +231,8 @@ table_end make_table_end(world& w) {
             [](caf::flush_atom) {},
             [](const view_query&) {},
             [](const part_loaded&) {},
+            [](const partitions_here&) {},
+            [](const part_followed&) {},
             [](caf::tick_atom) {},
             [](const stop_work&) {},
         };

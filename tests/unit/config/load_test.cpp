@@ -175,10 +175,9 @@ TEST(a_good_topology, later_parts_are_valid_and_all_named) {
   ASSERT_TRUE(r.ok()) << joined(r.problems);
   EXPECT_THAT(pointers(r.value),
               ::testing::UnorderedElementsAre("/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind",
-                                              "/tables/c/keep", "/tables/d/ttl", "/jobs/cron/cron",
-                                              "/jobs/cron/fields/f", "/jobs/cron/fields/r", "/jobs/cron/fields/q",
-                                              "/jobs/change/on", "/jobs/change/fields/d", "/jobs/change/fields/t",
-                                              "/jobs/change/derive", "/jobs/next/after", "/jobs/next/derive"));
+                                              "/tables/c/keep", "/tables/d/ttl", "/jobs/cron/fields/f",
+                                              "/jobs/cron/fields/r", "/jobs/cron/fields/q", "/jobs/change/fields/d",
+                                              "/jobs/change/fields/t", "/jobs/change/derive", "/jobs/next/derive"));
   for (const auto& u : r.value.unavailable)
     EXPECT_FALSE(u.what.empty()) << u.pointer;
 }
