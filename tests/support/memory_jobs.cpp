@@ -9,6 +9,8 @@ using namespace redis;
 
 namespace {
 
+constexpr std::uint64_t token_bound = 9007199254740992ull; // 2^53, as in the script
+
 bool is_open(const job_state& job) {
   return job.status == "STARTING" || job.status == "STARTED" || job.status == "STOPPING";
 }
@@ -33,18 +35,22 @@ job_verdict may_begin(const job_state& newest, const job_change& c) {
 
 } // namespace
 
-lease memory_jobs::take_lease(const std::string& topology, const std::string& owner, std::int64_t hold_ms,
-                              fence_token low, std::uint64_t now_us) {
+result<lease> memory_jobs::take_lease(const std::string& topology, const std::string& owner, std::int64_t hold_ms,
+                                      fence_token low, std::uint64_t now_us) {
   auto& l = leases_[topology];
   const auto now = static_cast<std::int64_t>(now_us / 1000);
   const bool runs = l.until_ms > now && l.until_ms - now <= 10 * hold_ms;
   if (runs && l.owner != owner)
-    return {false, fence_token{l.token}, l.owner, l.until_ms - now};
-  if (!runs || l.token <= low.value)
-    l.token = std::max({l.token + 1, now_us, low.value + 1});
+    return lease{false, fence_token{l.token}, l.owner, l.until_ms - now};
+  auto token = l.token;
+  if (!runs || token <= low.value)
+    token = std::max({token + 1, now_us, low.value + 1});
+  if (token >= token_bound)
+    return fail(ec::redis_script, "a token beyond 2^53 was asked for");
+  l.token = token;
   l.owner = owner;
   l.until_ms = now + hold_ms;
-  return {true, fence_token{l.token}, owner, hold_ms};
+  return lease{true, fence_token{token}, owner, hold_ms};
 }
 
 lease memory_jobs::drop_lease(const std::string& topology, const std::string& owner) {

@@ -14,8 +14,8 @@ namespace weir::support {
 class memory_jobs {
 public:
   // `now_us` is Redis' TIME in microseconds.
-  redis::lease take_lease(const std::string& topology, const std::string& owner, std::int64_t hold_ms,
-                          redis::fence_token low, std::uint64_t now_us);
+  result<redis::lease> take_lease(const std::string& topology, const std::string& owner, std::int64_t hold_ms,
+                                  redis::fence_token low, std::uint64_t now_us);
   redis::lease drop_lease(const std::string& topology, const std::string& owner);
   redis::job_answer adopt(const partition_key& job, redis::fence_token token);
   redis::job_answer change(const redis::job_change& change);
