@@ -1,5 +1,6 @@
 #include "runtime/redis/scripts.hpp"
 
+#include <algorithm>
 #include <array>
 #include <openssl/evp.h>
 
@@ -377,13 +378,27 @@ std::string sha1_hex(std::string_view text) {
 
 script::script(std::string_view n, std::string_view t) : name(n), text(t), sha(sha1_hex(t)) {}
 
-std::span<const script> all_scripts() {
-  static const std::array<script, 10> list{script{"apply", apply_text},         script{"claim", claim_text},
-                                           script{"changes", changes_text},     script{"log_heads", log_heads_text},
-                                           script{"meta_once", meta_once_text}, script{"meta_swap", meta_swap_text},
-                                           script{"lease", lease_text},         script{"adopt_job", adopt_text},
-                                           script{"change_job", change_text},   script{"job_history", history_text}};
+namespace {
+
+std::span<script> scripts() {
+  static std::array<script, 10> list{script{"apply", apply_text},         script{"claim", claim_text},
+                                     script{"changes", changes_text},     script{"log_heads", log_heads_text},
+                                     script{"meta_once", meta_once_text}, script{"meta_swap", meta_swap_text},
+                                     script{"lease", lease_text},         script{"adopt_job", adopt_text},
+                                     script{"change_job", change_text},   script{"job_history", history_text}};
   return list;
+}
+
+} // namespace
+
+std::span<const script> all_scripts() { return scripts(); }
+
+std::string_view replace_script_text(std::string_view name, std::string_view text) {
+  const auto all = scripts();
+  const auto at = std::find_if(all.begin(), all.end(), [&](const script& s) { return s.name == name; });
+  const auto before = at->text;
+  *at = script(name, text);
+  return before;
 }
 
 const script& apply_script() { return all_scripts()[0]; }

@@ -138,8 +138,7 @@ void acl::run_a_job(client& c, const std::string& topology) {
 }
 
 TEST_F(acl, the_rights_that_are_documented_and_deployed_are_enough_for_all_that_weir_does) {
-  for (const char* file :
-       {"docs/redis-layout.md", "docker-compose.yml", "deploy/kubernetes/overlays/dev/redis.yaml"}) {
+  for (const char* file : {"docs/redis-layout.md", "docker-compose.yml", "deploy/kubernetes/overlays/dev/redis.yaml"}) {
     SCOPED_TRACE(file);
     const auto given = rights_in(file);
     allow("reset on >s3cret " + given.rules);

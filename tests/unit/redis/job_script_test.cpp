@@ -163,8 +163,7 @@ TEST_F(adopt_script, it_gives_the_newest_execution_with_its_checkpoints) {
   EXPECT_EQ(got->stored.fire_ms, 100);
   EXPECT_EQ(got->stored.status, "STARTED");
   EXPECT_EQ(got->stored.run, "run of 100.1");
-  EXPECT_EQ(got->stored.checkpoints,
-            (std::map<std::uint32_t, std::string>{{3, marks.checkpoint->second}}));
+  EXPECT_EQ(got->stored.checkpoints, (std::map<std::uint32_t, std::string>{{3, marks.checkpoint->second}}));
 }
 
 TEST_F(adopt_script, a_scheduler_that_was_taken_over_adopts_nothing_and_lowers_no_token) {
@@ -377,8 +376,8 @@ TEST_F(change_script, marks_go_with_the_end_unless_they_are_to_stay) {
 
 // Each is refused by an error before the first write, whichever of the four keys it is.
 TEST_F(change_script, a_key_of_another_type_is_an_error_and_nothing_is_written) {
-  for (const auto& wrong : {layout::job_key(job), layout::checkpoints_key(job), layout::history_key(job),
-                            layout::history_order_key(job)}) {
+  for (const auto& wrong :
+       {layout::job_key(job), layout::checkpoints_key(job), layout::history_key(job), layout::history_order_key(job)}) {
     at("100.1", 100, "STARTED");
     redis({"DEL", wrong});
     redis({"SET", wrong, "mine"});
