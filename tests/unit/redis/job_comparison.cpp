@@ -8,9 +8,11 @@ namespace {
 
 constexpr std::uint64_t base = 4'000'000'000'000'000; // the least token: far beyond both clocks
 constexpr std::int64_t hour_ms = 3'600'000;
-// Never a multiple of an hour, nor ten times of one: whether a lease has run out does not depend on how long a test took.
+// Never a multiple of an hour, nor ten times of one: whether a lease has run out does not depend on how long a test
+// took.
 constexpr std::int64_t holds_ms[] = {hour_ms + 1'020'000, 3 * hour_ms + 1'020'000};
-const std::vector<std::string> statuses{"STARTING", "STARTED", "STOPPING", "COMPLETED", "FAILED", "STOPPED", "ABANDONED"};
+const std::vector<std::string> statuses{"STARTING", "STARTED", "STOPPING", "COMPLETED",
+                                        "FAILED",   "STOPPED", "ABANDONED"};
 
 // The whole of a job as text. KEYS: job, checkpoints, history, its order, lease.
 constexpr const char* dump_script = R"lua(
@@ -29,9 +31,9 @@ return table.concat(out, '\n')
 )lua";
 
 std::string text_of(const job_answer& a) {
-  std::string out = fmt::format("verdict {}, token {}, fire {}, id {}, status {}, run {}, chunks {}",
-                                static_cast<int>(a.verdict), a.stored.token.value, a.stored.fire_ms, a.stored.id,
-                                a.stored.status, a.stored.run, a.stored.chunks);
+  std::string out =
+      fmt::format("verdict {}, token {}, fire {}, id {}, status {}, run {}, chunks {}", static_cast<int>(a.verdict),
+                  a.stored.token.value, a.stored.fire_ms, a.stored.id, a.stored.status, a.stored.run, a.stored.chunks);
   for (const auto& [share, mark] : a.stored.checkpoints)
     out += fmt::format(", mark {} {}", share, mark);
   return out;
@@ -142,8 +144,8 @@ void job_comparison::take() {
   else if (chance(4))
     low = (1ull << 53) - 1;
   log_.push_back(fmt::format("take {} hold {} low {}", owner, hold, low));
-  auto [real, memory] = both<lease>(
-      [&](store& s, auto done) { s.jobs().take_lease(topology_, owner, hold, fence_token{low}, done); });
+  auto [real, memory] =
+      both<lease>([&](store& s, auto done) { s.jobs().take_lease(topology_, owner, hold, fence_token{low}, done); });
   if (!real || !memory)
     return;
   ++answers[real->held ? "held" : "not held"];
@@ -163,7 +165,9 @@ void job_comparison::drop() {
   auto [real, memory] = both<lease>([&](store& s, auto done) { s.jobs().drop_lease(topology_, owner, done); });
   if (!real || !memory)
     return;
-  const auto text = [](const lease& l) { return fmt::format("{} {} {} {}", l.held, l.token.value, l.owner, l.left_ms); };
+  const auto text = [](const lease& l) {
+    return fmt::format("{} {} {} {}", l.held, l.token.value, l.owner, l.left_ms);
+  };
   if (text(*real) != text(*memory))
     differ("lease", text(*real), text(*memory));
 }
@@ -274,8 +278,7 @@ void job_comparison::history() {
 // -- chunks of its result
 
 void job_comparison::claim() {
-  auto [real, memory] =
-      both<partition_state>([&](store& s, auto done) { s.claim({job_, "a", -1, version{}}, done); });
+  auto [real, memory] = both<partition_state>([&](store& s, auto done) { s.claim({job_, "a", -1, version{}}, done); });
   if (real && memory)
     writers_ = std::pair(owner(job_, *real), owner(job_, *memory));
 }
@@ -294,9 +297,8 @@ void job_comparison::chunk() {
   real_tx.guard = memory_tx.guard = guard;
   for (int times = chance(10) ? 2 : 1; times > 0 && !difference_; --times) {
     auto real = client_.submit(real_tx);
-    auto memory = answer_of<tx_result>([&](auto done) {
-      memory_->writer(0).submit(std::make_shared<const transaction>(memory_tx), done);
-    });
+    auto memory = answer_of<tx_result>(
+        [&](auto done) { memory_->writer(0).submit(std::make_shared<const transaction>(memory_tx), done); });
     if (!real || !memory)
       return differ("chunk", code_of(real), code_of(memory));
     ++answers[std::string("chunk ") + name_of(real->status)];

@@ -30,11 +30,28 @@ TEST(job_differential, the_repository_in_memory_answers_and_stores_as_redis_does
     ASSERT_FALSE(difference) << "seed " << seed << ", sequence " << i << ":\n" << *difference;
   }
   // The sequences reached every answer.
-  for (const char* answer :
-       {"held", "not held", "adopt done", "adopt fenced", "begin done", "begin already", "begin fenced", "begin busy",
-        "begin old", "begin again done", "begin again already", "begin again fenced", "begin again busy",
-        "begin again mismatch", "change done", "change fenced", "change mismatch", "chunk applied", "chunk already",
-        "chunk outdated", "history of 0", "history of 2"})
+  for (const char* answer : {"held",
+                             "not held",
+                             "adopt done",
+                             "adopt fenced",
+                             "begin done",
+                             "begin already",
+                             "begin fenced",
+                             "begin busy",
+                             "begin old",
+                             "begin again done",
+                             "begin again already",
+                             "begin again fenced",
+                             "begin again busy",
+                             "begin again mismatch",
+                             "change done",
+                             "change fenced",
+                             "change mismatch",
+                             "chunk applied",
+                             "chunk already",
+                             "chunk outdated",
+                             "history of 0",
+                             "history of 2"})
     EXPECT_GE(compare.answers[answer], 10u) << answer;
 }
 
@@ -66,16 +83,15 @@ constexpr broken_rule broken_rules[] = {
     {"STOPPING is open", "change_job", " or j[3] == 'STOPPING'", ""},
     {"only FAILED begins again", "change_job", "j[3] ~= 'FAILED' and ", ""},
     {"only STOPPED begins again", "change_job", " and j[3] ~= 'STOPPED'", ""},
-    {"one begins again only where it ended badly", "change_job",
-     " or (j[3] ~= 'FAILED' and j[3] ~= 'STOPPED')", ""},
+    {"one begins again only where it ended badly", "change_job", " or (j[3] ~= 'FAILED' and j[3] ~= 'STOPPED')", ""},
     {"one begins again only for the newest fire time", "change_job", "newest ~= tonumber(A[4]) or ", ""},
     {"a fire time is later than the newest", "change_job", "newest >= tonumber(A[4])", "newest > tonumber(A[4])"},
     {"the next one begins without marks", "change_job", "  else\n    redis.call('UNLINK', K)", "  else\n"},
     {"the next one begins with no chunks", "change_job", "redis.call('HSET', J, 'chunks', '0')", ""},
     {"the fire time is stored", "change_job", "'id', A[2], 'fire', A[4])", "'id', A[2])"},
     {"another execution is a mismatch", "change_job", "if j[2] ~= A[2] or not", "if not"},
-    {"another status is a mismatch", "change_job", "j[2] ~= A[2] or not string.find(A[3], ',' .. (j[3] or '') .. ',', 1, true)",
-     "j[2] ~= A[2]"},
+    {"another status is a mismatch", "change_job",
+     "j[2] ~= A[2] or not string.find(A[3], ',' .. (j[3] or '') .. ',', 1, true)", "j[2] ~= A[2]"},
     {"a change raises the token", "change_job", "'token', A[1], 'status'", "'status'"},
     {"an empty checkpoint drops it", "change_job", "if A[9] == '' then redis.call('HDEL', K, A[8]) else", "do"},
     {"marks go with the end", "change_job", "if A[11] ~= '1' then", "if false then"},
