@@ -179,9 +179,11 @@ void bench::replace(std::uint64_t rows, std::size_t bytes) {
   const auto buckets = table_buckets(rows);
   int side = 0;
   const auto clear = [&] { write({}, keys[side], buckets, 0); };
-  const std::vector<std::string> chunk(keys[0].begin(), keys[0].begin() + std::min<std::ptrdiff_t>(5'000, static_cast<std::ptrdiff_t>(rows)));
+  const std::vector<std::string> chunk(
+      keys[0].begin(), keys[0].begin() + std::min<std::ptrdiff_t>(5'000, static_cast<std::ptrdiff_t>(rows)));
   measure(fmt::format("a chunk of {} rows", chunk.size()), [] {}, [&] { write(chunk, none, buckets, bytes); });
-  measure(fmt::format("replace: {} rows into an empty table", rows), clear, [&] { write(keys[0], none, buckets, bytes); });
+  measure(fmt::format("replace: {} rows into an empty table", rows), clear,
+          [&] { write(keys[0], none, buckets, bytes); });
   measure(fmt::format("replace: the same {} keys", rows), [] {}, [&] { write(keys[0], none, buckets, bytes); });
   measure(
       fmt::format("replace: {} rows, and {} others go", rows, rows), [&] { side = 1 - side; },
@@ -192,9 +194,7 @@ void bench::replace(std::uint64_t rows, std::size_t bytes) {
 std::string state_of(std::uint64_t groups, std::uint64_t first) {
   job_config job;
   job.group_by = "/site";
-  job.fields = {{"n", function::count, ""},
-                {"cpu_sum", function::sum, "/cpu"},
-                {"cpu_max", function::max, "/cpu"}};
+  job.fields = {{"n", function::count, ""}, {"cpu_sum", function::sum, "/cpu"}, {"cpu_max", function::max, "/cpu"}};
   batch::reducer reduced(job);
   for (std::uint64_t i = 0; i < groups; ++i)
     if (auto added = reduced.add(fmt::format(R"({{"site":"site-{:07}","cpu":{}}})", first + i, i % 10'000)); !added)
@@ -245,9 +245,9 @@ void bench::checkpoints(std::uint64_t groups, std::size_t shares) {
     open = true;
   };
   measure("write: " + what, renew, store_all);
-  measure("adopt: " + what, [] {}, [&] {
-    wait_for<job_answer>([&](auto done) { store_.jobs().adopt_job(job_, {7}, done); });
-  });
+  measure(
+      "adopt: " + what, [] {},
+      [&] { wait_for<job_answer>([&](auto done) { store_.jobs().adopt_job(job_, {7}, done); }); });
   const auto renew_with_marks = [&] {
     if (!open) {
       begin();
