@@ -219,6 +219,8 @@ struct publisher_state {
       auto out = channel->flush(now);
       if (out.reset)
         return reset();
+      for (const auto lane : out.ended)
+        end(lane);
       for (const auto& [lane, frames] : out.lanes)
         for (const auto& [reactor, home] : lanes[lane])
           for (const auto& part : frames)
@@ -233,11 +235,19 @@ struct publisher_state {
     }
   }
 
+  // Its sessions unsubscribe, and subscribe anew.
+  void end(table::lane_id lane) {
+    const auto at = lanes.find(lane);
+    if (at == lanes.end())
+      return;
+    for (const auto& [reactor, home] : at->second)
+      caf::anon_send(home.actor, lane_ended{home.port});
+    lanes.erase(at);
+  }
+
   void reset() {
-    for (const auto& [lane, homes] : lanes)
-      for (const auto& [reactor, home] : homes)
-        caf::anon_send(home.actor, lane_ended{home.port});
-    lanes.clear();
+    while (!lanes.empty())
+      end(lanes.begin()->first);
     subscribers.clear();
     count_subscriptions();
   }

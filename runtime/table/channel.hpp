@@ -70,6 +70,7 @@ struct known_version {
 struct flushed {
   bool reset = false; // the epoch changed: every subscriber has to subscribe anew, and no lane is left
   std::vector<lane_frames> lanes;
+  std::vector<lane_id> ended; // fell behind what is kept: their subscribers, and nobody else, have to subscribe anew
 };
 
 struct rest_reply {

@@ -292,6 +292,40 @@ TEST(publisher, a_log_gives_each_entry_once_and_in_order_though_answers_are_lost
   EXPECT_EQ(s.recoveries, 4u);
 }
 
+TEST(publisher, a_lane_that_is_slower_than_what_the_log_keeps_ends_alone) {
+  auto table = log_table("events");
+  table.keep_count = 3;
+  published w(table);
+  w.tell_partitions();
+  w.put("k", value(0));
+  w.run();
+  auto& quick = w.follow();
+  auto& slow = w.follow();
+  slow.interval_ms = 1'000;
+  quick.subscribe();
+  slow.subscribe();
+  w.run();
+  const auto subscriptions = [&] {
+    return w.metrics["a"].get(weir::metrics::names::subscriptions, w.config.name).value();
+  };
+  EXPECT_EQ(subscriptions(), 2);
+  for (std::uint64_t i = 1; i < 10; ++i) {
+    w.put("k", value(i));
+    w.run();
+  }
+  w.advance(2s);
+  EXPECT_EQ(slow.resets, 1u);
+  EXPECT_TRUE(slow.live) << "it has subscribed anew";
+  EXPECT_EQ(quick.resets, 0u);
+  EXPECT_EQ(quick.seen[0].size(), 9u);
+  EXPECT_EQ(subscriptions(), 2);
+  const auto before = slow.frames;
+  w.put("k", value(10));
+  w.advance(2s);
+  EXPECT_EQ(slow.frames, before + 1);
+  EXPECT_EQ(quick.seen[0].size(), 10u);
+}
+
 // -- what another node writes
 
 // The same table on a second node, which owns no partition of it.

@@ -329,6 +329,7 @@ void subscriber::subscribe() {
   table::subscribe_request r;
   r.map = table_.kind != table_kind::log;
   r.phase = r.map ? table::map_phase::state : table::map_phase::live;
+  r.lane.interval_ms = interval_ms;
   recovering_ = has_position_;
   if (has_position_) {
     if (r.map)
@@ -456,6 +457,7 @@ void subscriber::on_reset(const lane_ended& m) {
   if (!live || m.port != port_)
     return;
   ++resets;
+  leave();
   subscribe();
 }
 
