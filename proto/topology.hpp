@@ -134,7 +134,7 @@ struct job_config {
   std::string read_table;
   std::optional<duration> last; // window of a log by event time
   condition where;
-  std::string group_by; // pointer; empty: one group, key "all"
+  std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;
   std::string write_table, write_topic;    // either may be empty
   bool replace = false;                    // of the table: rows that the result has not, go

@@ -66,8 +66,8 @@ private:
   std::vector<std::optional<table::number>> plain_numbers; // by plain field
 };
 
-// How `distinct` and `top` tell values apart: text with quotes, numbers by value (1 and 1.0 are one), true and false, as JSON.
-// Missing, null, arrays and objects are no values: empty.
+// How `distinct` and `top` tell values apart: text with quotes, numbers by value (1 and 1.0 are one), true and false,
+// as JSON. Missing, null, arrays and objects are no values: empty.
 void value_text(const table::field& value, std::string& out);
 
 inline constexpr std::size_t longest_top_text = table::max_key_bytes; // longer ones are not counted by `top`

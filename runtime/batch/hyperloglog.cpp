@@ -103,7 +103,9 @@ std::uint64_t distinct_counter::count() const {
                            : std::numeric_limits<std::uint64_t>::max();
 }
 
-std::size_t distinct_counter::bytes() const { return 3 * hashes_.capacity() * sizeof(std::uint64_t) + registers_.size(); }
+std::size_t distinct_counter::bytes() const {
+  return 3 * hashes_.capacity() * sizeof(std::uint64_t) + registers_.size();
+}
 
 // "<hashes> <registers>\n", the hashes as "<hash>\n" each, the registers as a character each.
 void distinct_counter::save(std::string& out) const {

@@ -1,13 +1,14 @@
 // How many different values, in bounded space.
 //
-// HyperLogLog: P. Flajolet, E. Fusy, O. Gandouet and F. Meunier, "HyperLogLog: the analysis of a near-optimal cardinality
-// estimation algorithm", AofA 2007, with 64-bit hashes as in S. Heule, M. Nunkesser and A. Hall, "HyperLogLog in
-// Practice", EDBT 2013. The estimate is the one of O. Ertl, "New cardinality estimation algorithms for HyperLogLog
-// sketches", arXiv:1702.01284 (2017), algorithm 6: without a bias from none to 2^64, without tables.
+// HyperLogLog: P. Flajolet, E. Fusy, O. Gandouet and F. Meunier, "HyperLogLog: the analysis of a near-optimal
+// cardinality estimation algorithm", AofA 2007, with 64-bit hashes as in S. Heule, M. Nunkesser and A. Hall,
+// "HyperLogLog in Practice", EDBT 2013. The estimate is the one of O. Ertl, "New cardinality estimation algorithms for
+// HyperLogLog sketches", arXiv:1702.01284 (2017), algorithm 6: without a bias from none to 2^64, without tables.
 //
 // Standard error 1.04 / sqrt(2^14) = 0.81 %: two estimates of three are within it, 997 of 1,000 within 2.5 %. Up to
-// `most_kept` values the hashes themselves are kept, and the count is exact (but for two values of one 64-bit hash: once in
-// 10^13). What the state is depends on the set of values alone, not on their order, nor on what was merged when.
+// `most_kept` values the hashes themselves are kept, and the count is exact (but for two values of one 64-bit hash:
+// once in 10^13). What the state is depends on the set of values alone, not on their order, nor on what was merged
+// when.
 #pragma once
 
 #include "runtime/batch/saved_text.hpp"

@@ -17,7 +17,8 @@ struct reducer::impl {
   group_plan plan;
   group_values values;
   table::where filter;
-  std::optional<table::pointer> group_by;
+  std::vector<table::pointer> group_by;
+  std::string key_text; // of several
   std::optional<double> window_seconds;
   std::size_t most_groups, most_bytes;
   table::record_reader reader;
@@ -30,10 +31,32 @@ struct reducer::impl {
       : plan(job.fields), values(plan), filter(job.where), most_groups(groups_limit), most_bytes(bytes_limit) {
     if (job.last)
       window_seconds = static_cast<double>(job.last->count()) / 1000;
-    if (!job.group_by.empty())
-      group_by.emplace(job.group_by);
-    else
+    for (const auto& pointer : job.group_by)
+      group_by.emplace_back(pointer);
+    if (group_by.empty())
       groups.try_emplace("all", plan);
+  }
+
+  // Of the row read last; false: it has none. One pointer: what is there, by the rules for row keys. Several: these as
+  // a JSON array of strings, so that no two groups have one key.
+  bool key(std::string_view& out) {
+    if (group_by.empty()) {
+      out = "all";
+      return true;
+    }
+    if (group_by.size() == 1)
+      return reader.key_at(group_by.front(), out);
+    key_text.clear();
+    for (const auto& pointer : group_by) {
+      std::string_view part;
+      if (!reader.key_at(pointer, part))
+        return false;
+      key_text += key_text.empty() ? '[' : ',';
+      table::append_quoted(key_text, part);
+    }
+    key_text += ']';
+    out = key_text;
+    return out.size() <= table::max_key_bytes;
   }
 
   result<group_state*> group(std::string_view key) {
@@ -89,8 +112,8 @@ result<void> reducer::add(std::string_view row, const stamp& at) {
     ++self.counts.filtered;
     return {};
   }
-  std::string_view key = "all";
-  if (self.group_by && !self.reader.key_at(*self.group_by, key)) {
+  std::string_view key;
+  if (!self.key(key)) {
     ++self.counts.skipped;
     return {};
   }

@@ -2,7 +2,8 @@
 //
 // One reducer for each input partition, merged in ascending partition number: that fixes the order in which doubles are
 // added, and with it their bits, if each partition's rows come in one order. What does not add up doubles is the same
-// in any order (of `top`: while it is exact). A row's group key follows the rules for row keys.
+// in any order (of `top`: while it is exact). A row's group key follows the rules for row keys; the key of several
+// fields is the JSON array of these as strings (["north","7"]), without blanks, at most table::max_key_bytes long.
 #pragma once
 
 #include "proto/ids.hpp"

@@ -15,7 +15,9 @@ constexpr double gamma = (1 + quantile_sketch::relative_error) / (1 - quantile_s
 const double log_gamma = std::log(gamma);
 const double log_middle = std::log(2 / (gamma + 1));
 
-std::int32_t index_of(double magnitude) { return static_cast<std::int32_t>(std::ceil(std::log(magnitude) / log_gamma)); }
+std::int32_t index_of(double magnitude) {
+  return static_cast<std::int32_t>(std::ceil(std::log(magnitude) / log_gamma));
+}
 
 // By way of the logarithm, since gamma^i alone may overflow.
 double magnitude_of(std::int32_t index) { return std::exp(index * log_gamma + log_middle); }

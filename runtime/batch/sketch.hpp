@@ -1,13 +1,14 @@
 // Percentiles of numbers within a relative error, in bounded space.
 //
 // DDSketch: C. Masson, J. E. Rim and H. K. Lee, "DDSketch: A Fast and Fully-Mergeable Quantile Sketch with
-// Relative-Error Guarantees", VLDB 2019. A value is counted in the bucket of its logarithm, so what a percentile shows is
-// within `relative_error` of the value at that rank.
+// Relative-Error Guarantees", VLDB 2019. A value is counted in the bucket of its logarithm, so what a percentile shows
+// is within `relative_error` of the value at that rank.
 //
-// Bound: `most_buckets` buckets for positive and as many for negative numbers. Where the values of one sign span more than
-// a factor of 6e17, those of the smallest magnitudes are counted in the lowest bucket that is kept (the paper's
-// "collapsing", section 2.3), and a percentile that falls there is too large in magnitude. Which buckets are kept depends
-// on the greatest magnitude alone, so the state is the same bit for bit in whatever order values come and parts merge.
+// Bound: `most_buckets` buckets for positive and as many for negative numbers. Where the values of one sign span more
+// than a factor of 6e17, those of the smallest magnitudes are counted in the lowest bucket that is kept (the paper's
+// "collapsing", section 2.3), and a percentile that falls there is too large in magnitude. Which buckets are kept
+// depends on the greatest magnitude alone, so the state is the same bit for bit in whatever order values come and parts
+// merge.
 #pragma once
 
 #include "runtime/batch/saved_text.hpp"

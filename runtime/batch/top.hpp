@@ -1,10 +1,10 @@
 // The most frequent values, in bounded space.
 //
-// Exact while there are at most `most_kept` different values. Beyond that, the counters of J. Misra and D. Gries, "Finding
-// Repeated Elements", Science of Computer Programming 2 (1982), in the mergeable form of P. K. Agarwal, G. Cormode,
-// Z. Huang, J. Phillips, Z. Wei and K. Yi, "Mergeable Summaries", PODS 2012: when too many values are kept, the
-// (capacity + 1)-th greatest count is taken from all of them, and those that are not above it go. So a count may be too
-// small, by at most error(), which is at most n / (capacity + 1) of n values; a value that is not kept came at most
+// Exact while there are at most `most_kept` different values. Beyond that, the counters of J. Misra and D. Gries,
+// "Finding Repeated Elements", Science of Computer Programming 2 (1982), in the mergeable form of P. K. Agarwal, G.
+// Cormode, Z. Huang, J. Phillips, Z. Wei and K. Yi, "Mergeable Summaries", PODS 2012: when too many values are kept,
+// the (capacity + 1)-th greatest count is taken from all of them, and those that are not above it go. So a count may be
+// too small, by at most error(), which is at most n / (capacity + 1) of n values; a value that is not kept came at most
 // that often. Where it is exact, neither order nor merging shows; beyond, both do, within the error.
 #pragma once
 

@@ -117,7 +117,9 @@ void identify(job_config& j) {
   json out = {{"read", j.read_table}};
   if (j.last)
     out["last"] = j.last->count();
-  if (!j.group_by.empty())
+  if (j.group_by.size() == 1)
+    out["group_by"] = j.group_by.front();
+  else if (!j.group_by.empty())
     out["group_by"] = j.group_by;
   if (!j.fields.empty())
     out["fields"] = canonical_fields(j.fields);

@@ -82,6 +82,7 @@ private:
   // check_fields.cpp: what tables and jobs compute
   std::vector<aggregate_field> fields(const spot& s, bool of_job);
   void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
+  std::vector<std::string> group_by(const spot& s);
 
   // references.cpp: what one part says of another
   void references();

@@ -1,4 +1,4 @@
-// `fields` of tables and jobs: a name, a function, and the pointer that it works on.
+// What tables and jobs compute: `fields` (a name, a function, and the pointer that it works on), and a job's groups.
 #include "runtime/config/check.hpp"
 
 #include "runtime/config/values.hpp"
@@ -17,6 +17,7 @@ constexpr auto last_of_tables = function::last; // the functions behind it are o
 static_assert(functions[static_cast<std::size_t>(function::top)] == "top", "named in the order of proto/topology.hpp");
 
 constexpr std::uint64_t usual_top = 10, most_top = 100;
+constexpr std::size_t most_group_fields = 8;
 
 struct other_name {
   std::string_view written, meant;
@@ -143,6 +144,30 @@ void checker::field(const std::string& name, const spot& s, bool of_job, std::ve
   if (!of_job && known->fn > last_of_tables)
     return later(s, fmt::format("the function '{}' in a table", written));
   out.push_back({name, known->fn, std::move(at), known->argument});
+}
+
+std::vector<std::string> checker::group_by(const spot& s) {
+  std::vector<std::string> out;
+  const auto one = [&](const spot& at) {
+    auto value = pointer(at, false);
+    if (!value)
+      return;
+    if (std::find(out.begin(), out.end(), *value) != out.end())
+      return report(at, fmt::format("'{}' is there twice", *value), "remove one of them");
+    out.push_back(std::move(*value));
+  };
+  if (!s.value->is(node::type::array)) {
+    one(s);
+    return out;
+  }
+  auto& members = s.value->members;
+  if (members.empty())
+    report(s, "'group_by' names no field", R"(write ["/site", "/kind"], or remove it: all rows are one group)");
+  if (members.size() > most_group_fields)
+    report(s, fmt::format("groups by {} fields", members.size()), fmt::format("at most {}", most_group_fields));
+  for (std::size_t i = 0; i < members.size(); ++i)
+    one({&members[i].value, s.pointer + '/' + std::to_string(i)});
+  return out;
 }
 
 } // namespace weir::config

@@ -176,7 +176,7 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "where") {
       j.where = where(inner);
     } else if (name == "group_by") {
-      j.group_by = pointer(inner, false).value_or("");
+      j.group_by = group_by(inner);
     } else if (name == "fields") {
       j.fields = fields(inner, true);
     } else if (name == "derive") {

@@ -36,7 +36,7 @@ const std::vector<aggregate_field> all_functions{{"n", function::count, ""},
                                                  {"p50", function::percentile, "/v", 50 * percent},
                                                  {"p99", function::percentile, "/v", 99 * percent}};
 
-job_config job_of(std::vector<aggregate_field> fields, std::string group_by = "/g") {
+job_config job_of(std::vector<aggregate_field> fields, std::vector<std::string> group_by = {"/g"}) {
   job_config job;
   job.name = "j";
   job.group_by = std::move(group_by);
@@ -62,14 +62,14 @@ std::vector<row> random_rows(choices& random) {
                                                : json(random.unit() * 500 - 100);
     switch (random.below(6)) {
     case 0: r.value["m"] = random.below(4); break;
-    case 1: r.value["m"] = std::to_string(random.below(4)); break; // other values than the numbers
-    case 2: r.value["m"] = static_cast<double>(random.below(4)); break;   // the same
+    case 1: r.value["m"] = std::to_string(random.below(4)); break;      // other values than the numbers
+    case 2: r.value["m"] = static_cast<double>(random.below(4)); break; // the same
     case 3: r.value["m"] = random.one_in(2); break;
     case 4: r.value["m"] = json::array({1}); break; // no value
     default: break;
     }
-    r.at = {static_cast<std::int64_t>(1'000'000 + random.below(60'000)), partition_id{static_cast<int>(random.below(3))},
-            offset{++position}};
+    r.at = {static_cast<std::int64_t>(1'000'000 + random.below(60'000)),
+            partition_id{static_cast<int>(random.below(3))}, offset{++position}};
   }
   return rows;
 }
@@ -194,7 +194,7 @@ TEST(functions, give_the_oracle_s_answer_in_any_split_and_order) {
   const auto seed = seed_of_run();
   for (std::uint64_t round = 0; round < 150; ++round) {
     choices random(seed + round);
-    auto job = job_of(all_functions, random.one_in(4) ? "" : "/g");
+    auto job = job_of(all_functions, random.one_in(4) ? std::vector<std::string>{} : std::vector<std::string>{"/g"});
     if (random.one_in(2))
       job.last = duration{1 + random.below(100'000)};
     const auto rows = random_rows(random);
@@ -207,7 +207,7 @@ TEST(functions, give_the_oracle_s_answer_in_any_split_and_order) {
       oldest = std::min(oldest, r.at.time_ms);
       newest = std::max(newest, r.at.time_ms);
     }
-    const auto seconds = job.last               ? static_cast<double>(job.last->count()) / 1000
+    const auto seconds = job.last          ? static_cast<double>(job.last->count()) / 1000
                          : newest > oldest ? static_cast<double>(newest - oldest) / 1000
                                            : 0.0;
     const auto shown = reduced(random, job, rows).rows();
@@ -246,7 +246,7 @@ TEST(first_and_last, go_by_time_then_partition_then_position) {
                                                     {R"({"v":4})", {5, partition_id{0}, offset{8}}}};
     if (turned)
       std::reverse(rows.begin(), rows.end());
-    reducer r(job_of({{"a", function::first, "/v"}, {"z", function::last, "/v"}}, ""));
+    reducer r(job_of({{"a", function::first, "/v"}, {"z", function::last, "/v"}}, {}));
     for (const auto& [text, at] : rows)
       ASSERT_TRUE(r.add(text, at));
     EXPECT_EQ(only_row(r), R"({"a":4,"z":3})");
@@ -258,7 +258,7 @@ TEST(first_and_last, of_one_stamp_go_by_value) {
     std::vector<std::string> rows{R"({"v":1.0})", R"({"v":7})", R"({"v":1})"};
     if (turned)
       std::reverse(rows.begin(), rows.end());
-    reducer r(job_of({{"a", function::first, "/v"}, {"z", function::last, "/v"}}, ""));
+    reducer r(job_of({{"a", function::first, "/v"}, {"z", function::last, "/v"}}, {}));
     for (const auto& text : rows)
       ASSERT_TRUE(r.add(text));
     EXPECT_EQ(only_row(r), R"({"a":1,"z":7})");
@@ -266,7 +266,7 @@ TEST(first_and_last, of_one_stamp_go_by_value) {
 }
 
 TEST(variance, keeps_its_digits_far_from_zero) {
-  reducer r(job_of({{"v", function::var, "/v"}}, ""));
+  reducer r(job_of({{"v", function::var, "/v"}}, {}));
   for (const auto v : {1e9 + 4, 1e9 + 7, 1e9 + 13, 1e9 + 16})
     ASSERT_TRUE(r.add(json{{"v", v}}.dump()));
   EXPECT_EQ(only_row(r), R"({"v":30.0})");
@@ -291,9 +291,9 @@ TEST(a_rate, is_taken_over_the_window_or_else_over_the_times_of_all_rows) {
 }
 
 TEST(distinct_and_top, tell_values_apart_by_type_and_numbers_by_value) {
-  reducer r(job_of({{"d", function::distinct, "/m"}, {"t", function::top, "/m", 10}}, ""));
-  for (const auto* m : {"1", "1.0", "1e0", "\"1\"", "true", "\"true\"", "null", "[1]", "{}", "-0.0", "0", "0.5", "1e300",
-                        "18446744073709551615", "-9223372036854775808"})
+  reducer r(job_of({{"d", function::distinct, "/m"}, {"t", function::top, "/m", 10}}, {}));
+  for (const auto* m : {"1", "1.0", "1e0", "\"1\"", "true", "\"true\"", "null", "[1]", "{}", "-0.0", "0", "0.5",
+                        "1e300", "18446744073709551615", "-9223372036854775808"})
     ASSERT_TRUE(r.add(std::string(R"({"m":)") + m + "}"));
   ASSERT_TRUE(r.add("{}"));
   const auto row = json::parse(only_row(r));
@@ -304,7 +304,7 @@ TEST(distinct_and_top, tell_values_apart_by_type_and_numbers_by_value) {
 }
 
 TEST(top, leaves_out_what_is_too_long_to_keep) {
-  reducer r(job_of({{"d", function::distinct, "/m"}, {"t", function::top, "/m", 10}}, ""));
+  reducer r(job_of({{"d", function::distinct, "/m"}, {"t", function::top, "/m", 10}}, {}));
   ASSERT_TRUE(r.add(json{{"m", std::string(longest_top_text - 2, 'x')}}.dump())); // with its quotes just right
   ASSERT_TRUE(r.add(json{{"m", std::string(longest_top_text - 1, 'x')}}.dump()));
   const auto row = json::parse(only_row(r));

@@ -70,7 +70,8 @@ TEST(a_distinct_counter, depends_on_the_set_of_values_alone) {
     if (exact <= distinct_counter::most_kept)
       ASSERT_EQ(whole.count(), exact);
     else
-      ASSERT_NEAR(static_cast<double>(whole.count()) / static_cast<double>(exact), 1, 6 * distinct_counter::standard_error);
+      ASSERT_NEAR(static_cast<double>(whole.count()) / static_cast<double>(exact), 1,
+                  6 * distinct_counter::standard_error);
   }
 }
 

@@ -28,7 +28,8 @@ void expect_within_error(const quantile_sketch& s, std::vector<double> values) {
   std::sort(values.begin(), values.end());
   ASSERT_EQ(s.count(), values.size());
   for (std::uint64_t p = 0; p <= quantile_sketch::whole; p += percent / 10) {
-    const auto rank = static_cast<std::size_t>(static_cast<__uint128_t>(values.size() - 1) * p / quantile_sketch::whole);
+    const auto rank =
+        static_cast<std::size_t>(static_cast<__uint128_t>(values.size() - 1) * p / quantile_sketch::whole);
     const auto exact = values[rank];
     const auto shown = s.percentile(p);
     ASSERT_TRUE(shown);
@@ -42,11 +43,11 @@ std::vector<double> sample(choices& random) {
   const auto kind = random.below(5);
   for (auto& v : values) {
     switch (kind) {
-    case 0: v = static_cast<double>(random.below(100)); break;                                         // many equal ones
-    case 1: v = random.unit() * 1e6 - 5e5; break;                                                      // both signs
-    case 2: v = std::exp(random.unit() * 30 - 15) * (random.one_in(2) ? 1 : -1); break;                // thirteen decades
-    case 3: v = random.one_in(3) ? 0.0 : random.one_in(2) ? -0.0 : random.unit(); break;               // zeros
-    default: v = 1e300 * random.unit(); break;                                                         // large ones
+    case 0: v = static_cast<double>(random.below(100)); break;                           // many equal ones
+    case 1: v = random.unit() * 1e6 - 5e5; break;                                        // both signs
+    case 2: v = std::exp(random.unit() * 30 - 15) * (random.one_in(2) ? 1 : -1); break;  // thirteen decades
+    case 3: v = random.one_in(3) ? 0.0 : random.one_in(2) ? -0.0 : random.unit(); break; // zeros
+    default: v = 1e300 * random.unit(); break;                                           // large ones
     }
   }
   return values;
@@ -135,8 +136,9 @@ TEST(a_sketch, refuses_a_damaged_checkpoint) {
     saved_text in(std::string_view(text).substr(0, cut));
     EXPECT_FALSE(s.restore(in)) << cut;
   }
-  for (const auto* bad : {"0 0 0\n2\n5 1\n5 1\n0\n", "0 0 0\n2\n5 1\n9000 1\n0\n", "0 0 0\n1\n5 0\n0\n",
-                          "0 0 0\n2\n-2147483648 1\n2147483647 1\n0\n", "0 0 0\n999999999\n", "0 9221120237041090560 0\n0\n0\n"}) {
+  for (const auto* bad :
+       {"0 0 0\n2\n5 1\n5 1\n0\n", "0 0 0\n2\n5 1\n9000 1\n0\n", "0 0 0\n1\n5 0\n0\n",
+        "0 0 0\n2\n-2147483648 1\n2147483647 1\n0\n", "0 0 0\n999999999\n", "0 9221120237041090560 0\n0\n0\n"}) {
     quantile_sketch s;
     saved_text in(bad);
     EXPECT_FALSE(s.restore(in)) << bad;

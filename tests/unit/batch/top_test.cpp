@@ -28,8 +28,8 @@ std::vector<top_values::entry> exact_top(const counts& of, std::size_t n) {
 std::vector<std::string> sample(choices& random, std::uint64_t different, std::size_t n) {
   std::vector<std::string> out;
   for (std::size_t i = 0; i < n; ++i)
-    out.push_back("v" + std::to_string(static_cast<std::uint64_t>(
-                            std::pow(static_cast<double>(different), random.unit()))));
+    out.push_back("v" +
+                  std::to_string(static_cast<std::uint64_t>(std::pow(static_cast<double>(different), random.unit()))));
   return out;
 }
 

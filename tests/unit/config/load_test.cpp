@@ -127,7 +127,7 @@ TEST(a_good_topology, fills_every_field) {
   EXPECT_EQ(job.every, duration{10'000});
   EXPECT_EQ(job.read_table, "history");
   EXPECT_EQ(job.last, duration{60'000});
-  EXPECT_EQ(job.group_by, "/site");
+  EXPECT_THAT(job.group_by, ElementsAre("/site"));
   EXPECT_EQ(job.where.all.at(0).op, comparison::gte);
   EXPECT_EQ(job.write_table, "by_site");
   EXPECT_EQ(job.write_topic, "site-rollups");
@@ -318,6 +318,10 @@ TEST(fingerprint, of_a_job_is_of_what_its_result_depends_on) {
   EXPECT_EQ(base, of(R"("fields": {"p": {"p50.00": "/x"}, "t": {"top10": "/x"}})"));
   EXPECT_NE(base, of(R"("fields": {"p": {"p50.1": "/x"}, "t": {"top10": "/x"}})"));
   EXPECT_NE(base, of(R"("fields": {"p": {"p50": "/x"}, "t": {"top9": "/x"}})"));
+  EXPECT_NE(base, of(R"("group_by": "/g", "fields": {"p": {"p50": "/x"}, "t": {"top": "/x"}})"));
+  EXPECT_EQ(of(R"("group_by": "/g", "fields": {"n": "count"})"), of(R"("group_by": ["/g"], "fields": {"n": "count"})"));
+  EXPECT_NE(of(R"("group_by": ["/g", "/h"], "fields": {"n": "count"})"),
+            of(R"("group_by": ["/h", "/g"], "fields": {"n": "count"})"));
   // Executions that an earlier release began go on.
   EXPECT_EQ(of(R"("group_by": "/g", "fields": {"n": "count", "m": {"max": "/x"}})"), "dd27f93760e5863f");
 }
