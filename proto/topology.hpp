@@ -91,12 +91,14 @@ enum class table_kind { latest, aggregate, log };
 // Who may read a table: everybody ("public"), whoever has a good token, or whom the token's claims name.
 enum class table_access { everybody, authenticated, claims };
 
-enum class function { count, sum, min, max, avg, first, last };
+// Those after `last` are of jobs alone.
+enum class function { count, sum, min, max, avg, first, last, var, stddev, rate, distinct, top, percentile };
 
 struct aggregate_field {
   std::string name;
   function fn = function::count;
-  std::string pointer; // empty for count
+  std::string pointer;        // empty for count, and for a rate of records
+  std::uint64_t argument = 0; // top: how many values; percentile: in millionths of a percent (p99.9: 99'900'000)
 };
 
 struct table_config {
@@ -151,7 +153,7 @@ struct job_config {
   std::optional<duration> window; // the newest of these that is over, aligned to 1970
   duration lateness{0};           // after its end
   condition where;
-  std::string group_by; // pointer; empty: one group, key "all"
+  std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;
   std::string write_table, write_topic;    // either may be empty
   bool replace = false;                    // of the table: rows that the result has not, go

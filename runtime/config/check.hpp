@@ -73,13 +73,16 @@ private:
   void table(const member& m, const spot& s);
   void kind_rules(const spot& s, const table_config& t, const std::map<std::string, spot>& given);
   void job_table_rules(const table_config& t, const std::map<std::string, spot>& given);
-  std::vector<aggregate_field> fields(const spot& s, bool of_job);
-  void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
   void job(const member& m, const spot& s);
   void read(job_config& j, const spot& s);
   void write(job_config& j, const spot& s);
   void after(const std::string& job, const spot& s);
   void trigger_rules(const job_config& j, const spot& s, const std::map<std::string, spot>& given);
+
+  // check_fields.cpp: what tables and jobs compute
+  std::vector<aggregate_field> fields(const spot& s, bool of_job);
+  void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
+  std::vector<std::string> group_by(const spot& s);
 
   // references.cpp: what one part says of another
   void references();

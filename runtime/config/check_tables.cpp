@@ -7,45 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace weir::config {
 
 namespace {
-
-constexpr std::array available_functions{function::count, function::sum,   function::min, function::max,
-                                         function::avg,   function::first, function::last};
-constexpr std::size_t job_functions = 5; // jobs have the first five of them
-
-struct other_name {
-  std::string_view written, meant;
-};
-
-// Words that edit distance would not lead to the right one.
-constexpr std::array other_names{
-    other_name{"mean", "avg"},     other_name{"average", "avg"}, other_name{"median", "p50"},
-    other_name{"minimum", "min"},  other_name{"maximum", "max"}, other_name{"total", "sum"},
-    other_name{"variance", "var"}, other_name{"std", "stddev"},  other_name{"unique", "distinct"},
-    other_name{"number", "count"}, other_name{"newest", "last"}, other_name{"oldest", "first"}};
-
-// p50, p99, p99.9: above 0 and below 100.
-bool is_percentile(std::string_view text) {
-  if (text.size() < 2 || text.front() != 'p')
-    return false;
-  text.remove_prefix(1);
-  const auto dot = text.find('.');
-  const auto before = text.substr(0, dot);
-  const auto after = dot == std::string_view::npos ? std::string_view("0") : text.substr(dot + 1);
-  const auto digits = [](std::string_view t) {
-    return !t.empty() && std::all_of(t.begin(), t.end(), [](char c) { return c >= '0' && c <= '9'; });
-  };
-  const auto zero = [](std::string_view t) { return std::all_of(t.begin(), t.end(), [](char c) { return c == '0'; }); };
-  return digits(before) && digits(after) && before.size() <= 2 && after.size() <= 6 && !(zero(before) && zero(after));
-}
-
-bool looks_like_percentile(std::string_view text) {
-  return text.size() >= 2 && text.front() == 'p' && text.find_first_not_of("0123456789.", 1) == std::string_view::npos;
-}
 
 struct table_rule {
   std::string_view key;
@@ -179,75 +144,6 @@ void checker::job_table_rules(const table_config& t, const std::map<std::string,
     seen_[{"tables", t.name, "key"}] = found->second;
 }
 
-std::vector<aggregate_field> checker::fields(const spot& s, bool of_job) {
-  std::vector<aggregate_field> out;
-  if (!object(s, "'fields'"))
-    return out;
-  if (s.value->members.empty())
-    report(s, "'fields' is empty", R"(write {"n": "count"})");
-  each_named(s, [&](member& m, spot inner) {
-    if (m.name.empty())
-      report_name(m, inner.pointer, "a field without a name");
-    field(m.name, inner, of_job, out);
-  });
-  return out;
-}
-
-void checker::field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out) {
-  auto& n = *s.value;
-  std::string written;
-  node* argument = nullptr;
-  node function_at = n; // where the function's name stands
-  function_at.members.clear();
-  if (n.is(node::type::object)) {
-    if (n.members.size() != 1)
-      return report(s, fmt::format("a field is one function, not {}", n.members.size()), R"(write {"max": "/field"})");
-    written = n.members.front().name;
-    argument = &n.members.front().value;
-    function_at.at = n.members.front().at;
-    function_at.place = n.members.front().place;
-  } else if (const auto value = text(s)) {
-    written = *value;
-  } else {
-    return;
-  }
-  const auto known = std::find(std::begin(functions), std::end(functions), written);
-  const bool percentile = is_percentile(written);
-  if (known == std::end(functions) && !percentile) {
-    std::string remedy;
-    const auto other =
-        std::find_if(other_names.begin(), other_names.end(), [&](const other_name& o) { return o.written == written; });
-    if (other != other_names.end())
-      remedy = fmt::format("did you mean '{}'?", other->meant);
-    else if (is_pointer(written) && !written.empty())
-      remedy = fmt::format(R"(write {{"max": "{}"}}, with the function that you want)", written);
-    else if (looks_like_percentile(written))
-      remedy = "a percentile lies above 0 and below 100, such as 'p99'";
-    else
-      remedy = near(written, functions, fmt::format("there are: {}", fmt::join(functions, ", ")));
-    return report(function_at, s.pointer, fmt::format("unknown function '{}'", written), std::move(remedy));
-  }
-  const auto index = static_cast<std::size_t>(known - std::begin(functions));
-  std::string at;
-  if (written == "count") {
-    if (argument)
-      return report(function_at, s.pointer, "'count' counts records and takes no pointer", "write \"count\"");
-  } else if (argument) {
-    const auto value = pointer({argument, s.pointer + '/' + pointer_token(written)}, false);
-    if (!value)
-      return;
-    at = *value;
-  } else if (written != "rate") { // the rate of records needs no field
-    return report(s, fmt::format("'{}' needs the field it works on", written),
-                  fmt::format(R"(write {{"{}": "/field"}})", written));
-  }
-  const auto here = of_job ? job_functions : available_functions.size();
-  if (percentile || index >= here)
-    later(s, fmt::format("the function '{}' {}", written, of_job ? "in a job" : "in a table"));
-  if (!percentile && index < available_functions.size())
-    out.push_back({name, available_functions[index], std::move(at)});
-}
-
 void checker::job(const member& m, const spot& s) {
   auto& j = out_.jobs[m.name];
   j.name = m.name;
@@ -301,7 +197,7 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "where") {
       j.where = where(inner);
     } else if (name == "group_by") {
-      j.group_by = pointer(inner, false).value_or("");
+      j.group_by = group_by(inner);
     } else if (name == "fields") {
       j.fields = fields(inner, true);
     } else if (name == "derive") {

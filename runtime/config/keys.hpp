@@ -37,7 +37,8 @@ inline constexpr key read_keys[] = {{"table"}, {"last"}, {"window"}, {"lateness"
 inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}};
 inline constexpr key secret_file_keys[] = {{"file"}};
 
-// Functions of `fields`. Percentiles besides these four are written alike: p75, p99.9.
+// Functions of `fields`, in the order of `function`. Percentiles besides these four are written alike: p75, p99.9; and
+// `top` with a number: top5.
 inline constexpr std::string_view functions[] = {"count",  "sum",  "min",      "max", "avg", "first", "last", "var",
                                                  "stddev", "rate", "distinct", "top", "p50", "p90",   "p95",  "p99"};
 inline constexpr std::string_view comparisons[] = {"eq", "ne", "gt", "gte", "lt", "lte", "in", "prefix", "exists"};

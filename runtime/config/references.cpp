@@ -72,9 +72,10 @@ void checker::table_source(const table_config& t) {
     report(spot, fmt::format("the job '{}' does not write this table", name),
            j.write_table.empty() ? fmt::format("add \"table\": \"{}\" to the job's 'write'", t.name)
                                  : fmt::format("it writes '{}', and a job writes one table", j.write_table));
-  if (const auto key = seen_.find({"tables", t.name, "key"}); key != seen_.end() && t.key != j.group_by)
+  if (const auto key = seen_.find({"tables", t.name, "key"});
+      key != seen_.end() && j.group_by != std::vector<std::string>{t.key})
     report(key->second, fmt::format("rows of the job '{}' are keyed by its 'group_by'", name),
-           "remove the key, or make the two equal");
+           j.group_by.size() > 1 ? "remove the key" : "remove the key, or make the two equal");
 }
 
 void checker::job_tables(const job_config& j) {

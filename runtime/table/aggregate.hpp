@@ -38,6 +38,8 @@ public:
   // same in any grouping.
   void merge(const aggregate_state& later);
 
+  // What fields[i] shows: nothing before its first value. `fn` is the field's.
+  std::optional<number> shown(std::size_t i, function fn) const;
   // The visible row: {"<field>": value, ...} in the topology's order.
   std::string to_row(std::span<const aggregate_field> fields) const;
   // {"v":1,"state":{...}}: parse(to_json(s)) is s, bit for bit.

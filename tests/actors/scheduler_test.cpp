@@ -101,7 +101,7 @@ TEST(scheduler, answers_a_request_by_its_deadline_though_the_run_goes_on) {
 
 TEST(scheduler, a_failed_run_is_told_and_the_next_one_comes) {
   auto j = counting(1s);
-  j.group_by = "/g";
+  j.group_by = {"/g"};
   j.skip_limit = 0;
   scheduled w(j);
   w.put("a", R"({"v":3})");
@@ -238,7 +238,7 @@ TEST(scheduler, an_execution_goes_on_with_another_scheduler_and_is_written_once)
     SCOPED_TRACE(seed);
     std::mt19937_64 random(seed);
     auto j = counting({});
-    j.group_by = "/k";
+    j.group_by = {"/k"};
     j.chunk = 2;
     if (random() % 2)
       j.write_topic = "totals-topic";

@@ -797,10 +797,48 @@ const std::vector<fault> faults{
      jobs,
      job_fields(R"({"a": {"p9x": "/a"}})"),
      {"/jobs/j/fields/a: unknown function 'p9x'; did you mean 'p90'?"}},
+    {"job_percentile_zero",
+     jobs,
+     job_fields(R"({"a": {"p0.0": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'p0.0'; a percentile lies above 0 and below 100, such as 'p99'"}},
+    {"job_percentile_digits",
+     jobs,
+     job_fields(R"({"a": {"p99.9999999": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'p99.9999999'; a percentile lies above 0 and below 100, such as 'p99'"}},
+    {"job_top_too_many",
+     jobs,
+     job_fields(R"({"a": {"top101": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'top101'; there are 'top1' to 'top100'"}},
+    {"job_top_none",
+     jobs,
+     job_fields(R"({"a": {"top0": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'top0'; there are 'top1' to 'top100'"}},
+    {"job_top_without_field",
+     jobs,
+     job_fields(R"({"a": "top"})"),
+     {"/jobs/j/fields/a: 'top' needs the field it works on; write {\"top\": \"/field\"}"}},
     {"job_group_by",
      jobs,
      job(R"(, "every": "1s", "group_by": "site")"),
      {"/jobs/j/group_by: 'site' is no JSON Pointer; did you mean '/site'?"}},
+    {"job_group_by_none",
+     jobs,
+     job(R"(, "every": "1s", "group_by": [])"),
+     {"/jobs/j/group_by: 'group_by' names no field; write [\"/site\", \"/kind\"], or remove it: all rows are one "
+      "group"}},
+    {"job_group_by_twice",
+     jobs,
+     job(R"(, "every": "1s", "group_by": ["/a", "/b", "/a"])"),
+     {"/jobs/j/group_by/2: '/a' is there twice; remove one of them"}},
+    {"job_group_by_many",
+     jobs,
+     job(R"(, "every": "1s", "group_by": ["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"])"),
+     {"/jobs/j/group_by: groups by 9 fields; at most 8"}},
+    {"job_group_by_member",
+     jobs,
+     job(R"(, "every": "1s", "group_by": ["/a", "b", 7])"),
+     {"/jobs/j/group_by/1: 'b' is no JSON Pointer; did you mean '/b'?",
+      "/jobs/j/group_by/2: a string is wanted, not a number; put it in double quotes"}},
     {"job_replace",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {"table": "o", "replace": 1}}})",
@@ -822,6 +860,18 @@ TEST(topology_parts, an_embedded_broker_does_not_go_with_an_external_redis) {
   p.redis = R"({"url": "embedded"})";
   EXPECT_THAT(lines(load(p.text()).problems), IsEmpty());
   p.kafka = R"({"brokers": "k:9092"})";
+  EXPECT_THAT(lines(load(p.text()).problems), IsEmpty());
+}
+
+TEST(topology_parts, a_table_cannot_repeat_several_group_fields) {
+  parts p;
+  p.tables = R"({"t": {"from": "s", "kind": "latest"}, "o": {"from": "job:j", "kind": "latest", "key": "/a"}})";
+  p.jobs =
+      R"({"j": {"every": "1s", "read": "t", "group_by": ["/a", "/b"], "fields": {"n": "count"}, "write": {"table": "o"}}})";
+  EXPECT_THAT(lines(load(p.text()).problems),
+              ElementsAre(::testing::HasSubstr("rows of the job 'j' are keyed by its 'group_by'; remove the key")));
+  p.jobs =
+      R"({"j": {"every": "1s", "read": "t", "group_by": ["/a"], "fields": {"n": "count"}, "write": {"table": "o"}}})";
   EXPECT_THAT(lines(load(p.text()).problems), IsEmpty());
 }
 
