@@ -131,7 +131,7 @@ def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:
     server = Redis(folder / "redis")
     server.start()
     def job(table: str, into: str) -> dict:
-        return {"on": "demand", "read": {"table": table}, "group_by": "/site", "fields": FIELDS, "write": {"table": into}}
+        return {"on": "demand", "read": {"table": table}, "group_by": "/site", "fields": FIELDS, "throttle": "none", "write": {"table": into}}
     node = Node(folder, {
         "topology": "bench", "kafka": {"brokers": cluster.bootstrap, "group": f"bench-{time.monotonic_ns()}"}, "redis": {"url": server.url},
         "sources": {"readings": {"topic": topic}},

@@ -89,6 +89,7 @@ private:
   void table_source(const table_config& t);
   void job_tables(const job_config& j);
   void dead_letters();
+  void job_dead_letters();
   void job_cycles();
   void node_rules();
   void access_rules();

@@ -18,6 +18,8 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 // "20/s", "30/m", "0.5/s", "10/h": the least time between two events, rounded up to a millisecond. From 1,000 a second
 // down to one a day.
 std::optional<duration> parse_rate(std::string_view text);
+// Rows a second: "100000/s" (a whole number from 1); 0 for "none".
+std::optional<std::uint64_t> parse_throttle(std::string_view text);
 
 // RFC 6901 in its string form: empty, or '/' and tokens in which '~' is followed by '0' or '1'.
 bool is_pointer(std::string_view text);

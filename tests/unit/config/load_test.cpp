@@ -207,10 +207,9 @@ TEST(a_good_topology, later_parts_are_valid_and_all_named) {
       "change": {"on": "change", "read": "a", "fields": {"n": "count"}, "derive": {"x": "d + 1"}, "write": {"table": "d", "replace": true}},
       "next": {"after": ["cron", "change"], "read": "a", "derive": {}, "write": {"topic": "out"}}}})");
   ASSERT_TRUE(r.ok()) << joined(r.problems);
-  EXPECT_THAT(pointers(r.value),
-              ::testing::UnorderedElementsAre("/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind",
-                                              "/tables/c/keep", "/tables/d/ttl", "/jobs/change/derive",
-                                              "/jobs/next/derive"));
+  EXPECT_THAT(pointers(r.value), ::testing::UnorderedElementsAre("/tables/b/fields/v", "/tables/b/fields/p",
+                                                                 "/tables/c/kind", "/tables/c/keep", "/tables/d/ttl",
+                                                                 "/jobs/change/derive", "/jobs/next/derive"));
   for (const auto& u : r.value.unavailable)
     EXPECT_FALSE(u.what.empty()) << u.pointer;
 }
