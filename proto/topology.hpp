@@ -132,7 +132,8 @@ struct job_config {
   std::optional<duration> every; // none: on demand only
   missed_policy missed = missed_policy::once;
   std::string read_table;
-  std::optional<duration> last; // window of a log by event time
+  std::optional<duration> last;                            // window of a log by event time
+  std::vector<std::pair<std::string, std::string>> derive; // field -> expression, in the file's order
   condition where;
   std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;

@@ -117,6 +117,8 @@ void identify(job_config& j) {
   json out = {{"read", j.read_table}};
   if (j.last)
     out["last"] = j.last->count();
+  for (const auto& [name, expression] : j.derive)
+    out["derive"].push_back({name, expression});
   if (j.group_by.size() == 1)
     out["group_by"] = j.group_by.front();
   else if (!j.group_by.empty())

@@ -180,7 +180,7 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "fields") {
       j.fields = fields(inner, true);
     } else if (name == "derive") {
-      (void)object(inner, "'derive'");
+      derive(j, inner);
     } else if (name == "write") {
       write(j, inner);
     } else if (name == "chunk") {
@@ -197,7 +197,7 @@ void checker::job(const member& m, const spot& s) {
     missing(s, "read", R"({"table": "a table"})");
   if (!given.contains("write"))
     report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
-  if (!given.contains("fields") && !given.contains("derive"))
+  if (!given.contains("fields"))
     missing(s, "fields", R"({"n": "count"})");
   trigger_rules(s, given);
 }

@@ -33,7 +33,7 @@ inline constexpr key job_keys[] = {{"every"},      {"cron", "cron as a job's tri
                                    {"on"},         {"after", "after as a job's trigger"},
                                    {"missed"},     {"read"},
                                    {"where"},      {"group_by"},
-                                   {"fields"},     {"derive", "derive of a job"},
+                                   {"fields"},     {"derive"},
                                    {"write"},      {"chunk"},
                                    {"skip_limit"}, {"retries"},
                                    {"deadline"}};
