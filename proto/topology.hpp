@@ -149,9 +149,10 @@ struct job_config {
   overlap_policy overlap = overlap_policy::skip;
   duration jitter{0};
   std::string read_table;
-  std::optional<duration> last;   // window of a log by event time, up to the fire time
-  std::optional<duration> window; // the newest of these that is over, aligned to 1970
-  duration lateness{0};           // after its end
+  std::optional<duration> last;                            // window of a log by event time, up to the fire time
+  std::optional<duration> window;                          // the newest of these that is over, aligned to 1970
+  duration lateness{0};                                    // after its end
+  std::vector<std::pair<std::string, std::string>> derive; // field -> expression, in the file's order
   condition where;
   std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;

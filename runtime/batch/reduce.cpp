@@ -1,5 +1,6 @@
 #include "runtime/batch/reduce.hpp"
 
+#include "runtime/batch/derive.hpp"
 #include "runtime/batch/group_state.hpp"
 #include "runtime/batch/saved_text.hpp"
 #include "runtime/table/record_reader.hpp"
@@ -16,6 +17,7 @@ namespace weir::batch {
 struct reducer::impl {
   group_plan plan;
   group_values values;
+  derivation derived;
   table::where filter;
   std::vector<table::pointer> group_by;
   std::string key_text; // of several
@@ -29,7 +31,8 @@ struct reducer::impl {
   std::int64_t oldest_ms = INT64_MAX, newest_ms = INT64_MIN; // event times of the rows that count
 
   impl(const job_config& job, std::size_t groups_limit, std::size_t bytes_limit)
-      : plan(job.fields), values(plan), filter(job.where), most_groups(groups_limit), most_bytes(bytes_limit) {
+      : plan(job.fields), values(plan), derived(job.derive), filter(job.where), most_groups(groups_limit),
+        most_bytes(bytes_limit) {
     if (const auto window = job.last ? job.last : job.window)
       window_seconds = static_cast<double>(window->count()) / 1000;
     for (const auto& pointer : job.group_by)
@@ -111,7 +114,9 @@ result<void> reducer::add(std::string_view row, const stamp& at) {
   auto& self = *impl_;
   ++self.counts.read;
   self.skipped_because = {};
-  if (!self.reader.read(row).empty()) {
+  const bool readable = self.reader.read(row).empty() &&
+                        (self.derived.empty() || self.reader.read(self.derived.apply(self.reader, at.time_ms)).empty());
+  if (!readable) {
     self.skip("not a JSON object");
     return {};
   }

@@ -83,6 +83,7 @@ private:
   std::vector<aggregate_field> fields(const spot& s, bool of_job);
   void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
   std::vector<std::string> group_by(const spot& s);
+  void derive(job_config& j, const spot& s);
 
   // references.cpp: what one part says of another
   void references();

@@ -201,7 +201,7 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "fields") {
       j.fields = fields(inner, true);
     } else if (name == "derive") {
-      (void)object(inner, "'derive'");
+      derive(j, inner);
     } else if (name == "write") {
       write(j, inner);
     } else if (name == "chunk") {
@@ -229,7 +229,7 @@ void checker::job(const member& m, const spot& s) {
     missing(s, "read", R"({"table": "a table"})");
   if (!given.contains("write"))
     report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
-  if (!given.contains("fields") && !given.contains("derive"))
+  if (!given.contains("fields"))
     missing(s, "fields", R"({"n": "count"})");
   if (j.change) {
     j.change->dirty_for = dirty_for.value_or(j.change->dirty_for);

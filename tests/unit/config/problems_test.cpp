@@ -733,6 +733,22 @@ const std::vector<fault> faults{
      jobs,
      job(R"(, "every": "1s", "derive": 1)"),
      {"/jobs/j/derive: 'derive' is an object, not a number; write { ... }"}},
+    {"job_derive_none",
+     jobs,
+     job(R"(, "every": "1s", "derive": {})"),
+     {"/jobs/j/derive: 'derive' derives nothing; write {\"load\": \"/cpu / /cores\"}, or remove it"}},
+    {"job_derive_expressions",
+     jobs,
+     job(R"(, "every": "1s", "derive": {"a": "cpu * 2", "b": "/a +", "c": "/d", "d": "/a/x", "e": 5, "": "1"})"),
+     {"/jobs/j/derive/a: column 1: 'cpu' is neither a pointer nor a function; did you mean /cpu?",
+      "/jobs/j/derive/b: column 5: an operand is missing; write a pointer such as /cpu, a number, a 'text', or a "
+      "function",
+      "/jobs/j/derive/c: column 1: '/d' is derived below; put that field before this one, or name it otherwise",
+      "/jobs/j/derive/d: column 1: 'a' is derived, and has nothing inside; name the derived field another way to reach "
+      "the "
+      "row's own",
+      "/jobs/j/derive/e: a string is wanted, not a number; put it in double quotes",
+      "/jobs/j/derive/: a field without a name"}},
     {"job_after_unknown", jobs, job(R"(, "after": ["i"])"), {"/jobs/j/after/0: unknown job 'i'"}},
     {"job_after_itself",
      jobs,
