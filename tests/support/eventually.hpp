@@ -8,7 +8,8 @@
 namespace weir::support {
 
 // True as soon as `holds` is, false where it is not within the deadline. `holds` runs in the caller's thread.
-inline bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds within = std::chrono::seconds(20)) {
+inline bool eventually(const std::function<bool()>& holds,
+                       std::chrono::milliseconds within = std::chrono::seconds(20)) {
   const auto until = std::chrono::steady_clock::now() + within;
   while (!holds()) {
     if (std::chrono::steady_clock::now() >= until)
