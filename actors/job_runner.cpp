@@ -85,19 +85,18 @@ void job_runner::ask(job_step step, redis::job_change change, std::uint64_t run)
   change.keep_count = home_.config.keep_executions;
   change.keep_since_ms = home_.now_ms() - home_.config.keep_for.count();
   const auto share = change.checkpoint ? change.checkpoint->first : 0;
-  home_.repository().change_job(
-      std::move(change),
-      [me = home_.me(), id = name(), run, step, token = home_.token.value, share](result<redis::job_answer> answer) {
-        caf::anon_send(me, job_answered{id, run, step, token, share, std::move(answer), {}});
-      });
+  home_.repository().change_job(std::move(change), [me = home_.me(), id = name(), run, step, token = home_.token.value,
+                                                    share](result<redis::job_answer> answer) {
+    caf::anon_send(me, job_answered{id, run, step, token, share, std::move(answer), {}});
+  });
 }
 
 void job_runner::adopt() {
   adopting_ = true;
-  home_.repository().adopt_job(
-      key_, home_.token, [me = home_.me(), id = name(), token = home_.token.value](result<redis::job_answer> a) {
-        caf::anon_send(me, job_answered{id, 0, job_step::adopt, token, 0, std::move(a), {}});
-      });
+  home_.repository().adopt_job(key_, home_.token,
+                               [me = home_.me(), id = name(), token = home_.token.value](result<redis::job_answer> a) {
+                                 caf::anon_send(me, job_answered{id, 0, job_step::adopt, token, 0, std::move(a), {}});
+                               });
 }
 
 void job_runner::on_answer(const job_answered& m) {
@@ -174,9 +173,8 @@ void job_runner::on_history(const job_answered& m) {
   std::vector<job_run_status> last;
   std::transform(found.begin(), found.end(), std::back_inserter(last), status_of);
   home_.config.node->board->job(name(), [&](job_status& s) { s.last = std::move(last); });
-  const auto newest = std::find_if(found.begin(), found.end(), [](const batch::execution& e) {
-    return e.status == execution_status::completed;
-  });
+  const auto newest = std::find_if(found.begin(), found.end(),
+                                   [](const batch::execution& e) { return e.status == execution_status::completed; });
   if (newest == found.end())
     return;
   if (newest->fire_ms > completed_fire_ms_) {

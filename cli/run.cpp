@@ -98,15 +98,17 @@ std::map<std::string, std::int32_t> topics_of(const topology& topo) {
       topics.try_emplace(s.dead_letter, 1);
   }
   for (const auto& [name, j] : topo.jobs)
-    if (!j.write_topic.empty())
-      topics.try_emplace(j.write_topic, 1);
+    for (const auto& topic : {j.write_topic, j.dead_letter})
+      if (!topic.empty())
+        topics.try_emplace(topic, 1);
   return topics;
 }
 
 bool writes_to_kafka(const topology& topo) {
   return std::any_of(topo.sources.begin(), topo.sources.end(),
                      [](const auto& s) { return !s.second.dead_letter.empty(); }) ||
-         std::any_of(topo.jobs.begin(), topo.jobs.end(), [](const auto& j) { return !j.second.write_topic.empty(); });
+         std::any_of(topo.jobs.begin(), topo.jobs.end(),
+                     [](const auto& j) { return !j.second.write_topic.empty() || !j.second.dead_letter.empty(); });
 }
 
 int fail_with(int code, const std::string& what) {

@@ -118,7 +118,7 @@ def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:
     server = Redis(folder / "redis")
     server.start()
     def job(table: str, into: str) -> dict:
-        return {"on": "demand", "read": {"table": table}, "group_by": "/site", "fields": FIELDS, "write": {"table": into}}
+        return {"on": "demand", "read": {"table": table}, "group_by": "/site", "fields": FIELDS, "throttle": "none", "write": {"table": into}}
     tables = {
         "machines": {"from": "readings", "kind": "latest", "expected_rows": args.rows}, "history": {"from": "readings", "kind": "log", "keep": {"count": args.rows * 2}},
         "by_machine": {"from": "job:of_latest", "kind": "latest"}, "by_entry": {"from": "job:of_log", "kind": "latest"},

@@ -1,5 +1,6 @@
 #include "runtime/batch/reduce.hpp"
 
+#include "runtime/batch/derive.hpp"
 #include "runtime/batch/group_state.hpp"
 #include "runtime/batch/saved_text.hpp"
 #include "runtime/table/record_reader.hpp"
@@ -16,6 +17,7 @@ namespace weir::batch {
 struct reducer::impl {
   group_plan plan;
   group_values values;
+  derivation derived;
   table::where filter;
   std::vector<table::pointer> group_by;
   std::string key_text; // of several
@@ -25,16 +27,23 @@ struct reducer::impl {
   std::unordered_map<std::string, group_state, text_hash, std::equal_to<>> groups;
   std::size_t bytes = 0; // of the groups' states, as far as they grow
   reduce_counts counts;
+  std::string_view skipped_because;                          // of the row added last
   std::int64_t oldest_ms = INT64_MAX, newest_ms = INT64_MIN; // event times of the rows that count
 
   impl(const job_config& job, std::size_t groups_limit, std::size_t bytes_limit)
-      : plan(job.fields), values(plan), filter(job.where), most_groups(groups_limit), most_bytes(bytes_limit) {
-    if (job.last)
-      window_seconds = static_cast<double>(job.last->count()) / 1000;
+      : plan(job.fields), values(plan), derived(job.derive), filter(job.where), most_groups(groups_limit),
+        most_bytes(bytes_limit) {
+    if (const auto window = job.last ? job.last : job.window)
+      window_seconds = static_cast<double>(window->count()) / 1000;
     for (const auto& pointer : job.group_by)
       group_by.emplace_back(pointer);
     if (group_by.empty())
       groups.try_emplace("all", plan);
+  }
+
+  void skip(std::string_view why) {
+    ++counts.skipped;
+    skipped_because = why;
   }
 
   // Of the row read last; false: it has none. One pointer: what is there, by the rules for row keys. Several: these as
@@ -104,8 +113,11 @@ reducer& reducer::operator=(reducer&&) noexcept = default;
 result<void> reducer::add(std::string_view row, const stamp& at) {
   auto& self = *impl_;
   ++self.counts.read;
-  if (!self.reader.read(row).empty()) {
-    ++self.counts.skipped;
+  self.skipped_because = {};
+  const bool readable = self.reader.read(row).empty() &&
+                        (self.derived.empty() || self.reader.read(self.derived.apply(self.reader, at.time_ms)).empty());
+  if (!readable) {
+    self.skip("not a JSON object");
     return {};
   }
   if (!self.filter.matches(self.reader)) {
@@ -114,7 +126,7 @@ result<void> reducer::add(std::string_view row, const stamp& at) {
   }
   std::string_view key;
   if (!self.key(key)) {
-    ++self.counts.skipped;
+    self.skip("no 'group_by' in it, or none that can be a key");
     return {};
   }
   const auto state = self.group(key);
@@ -200,6 +212,8 @@ result<void> reducer::restore(std::string_view saved) {
 }
 
 const reduce_counts& reducer::counts() const { return impl_->counts; }
+
+std::string_view reducer::skipped_because() const { return impl_->skipped_because; }
 
 std::size_t reducer::groups() const { return impl_->groups.size(); }
 

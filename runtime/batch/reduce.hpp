@@ -1,4 +1,5 @@
-// Filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a time.
+// Derives fields of, filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a
+// time.
 //
 // One reducer for each input partition, merged in ascending partition number: that fixes the order in which doubles are
 // added, and with it their bits, if each partition's rows come in one order. What does not add up doubles is the same
@@ -27,8 +28,8 @@ struct reduce_counts {
 
 class reducer {
 public:
-  // Uses where, group_by, fields and last of the job (what a rate is taken over; else the span of the event times of
-  // all rows that count). More groups than `most_groups` (merged ones too) is an error, and so is more than
+  // Uses derive, where, group_by, fields and last of the job (what a rate is taken over; else the span of the event
+  // times of all rows that count). More groups than `most_groups` (merged ones too) is an error, and so is more than
   // `most_bytes` for what grows within them: percentiles, distinct and top.
   explicit reducer(const job_config& job, std::size_t most_groups = 1'000'000, std::size_t most_bytes = 256u << 20);
   ~reducer();
@@ -48,6 +49,8 @@ public:
   result<void> restore(std::string_view saved);
 
   const reduce_counts& counts() const;
+  // Why the row added last was skipped; empty: it was not.
+  std::string_view skipped_because() const;
   std::size_t groups() const;
   // Group key -> row as JSON, ascending by key. Without group_by: one row "all", also if nothing was read.
   std::vector<std::pair<std::string, std::string>> rows() const;

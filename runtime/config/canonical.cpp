@@ -119,6 +119,8 @@ void identify(job_config& j) {
     out["last"] = j.last->count();
   if (j.window)
     out["window"] = {j.window->count(), j.lateness.count()};
+  for (const auto& [name, expression] : j.derive)
+    out["derive"].push_back({name, expression});
   if (j.group_by.size() == 1)
     out["group_by"] = j.group_by.front();
   else if (!j.group_by.empty())

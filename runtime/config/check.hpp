@@ -83,12 +83,14 @@ private:
   std::vector<aggregate_field> fields(const spot& s, bool of_job);
   void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
   std::vector<std::string> group_by(const spot& s);
+  void derive(job_config& j, const spot& s);
 
   // references.cpp: what one part says of another
   void references();
   void table_source(const table_config& t);
   void job_tables(const job_config& j);
   void dead_letters();
+  void job_dead_letters();
   void job_cycles();
   void node_rules();
   void access_rules();

@@ -1,6 +1,8 @@
-// What tables and jobs compute: `fields` (a name, a function, and the pointer that it works on), and a job's groups.
+// What tables and jobs compute: `fields` (a name, a function, and the pointer that it works on); groups and derived
+// fields of jobs.
 #include "runtime/config/check.hpp"
 
+#include "runtime/batch/expression.hpp"
 #include "runtime/config/values.hpp"
 
 #include <algorithm>
@@ -17,7 +19,7 @@ constexpr auto last_of_tables = function::last; // the functions behind it are o
 static_assert(functions[static_cast<std::size_t>(function::top)] == "top", "named in the order of proto/topology.hpp");
 
 constexpr std::uint64_t usual_top = 10, most_top = 100;
-constexpr std::size_t most_group_fields = 8;
+constexpr std::size_t most_group_fields = 8, most_derived = 64;
 
 struct other_name {
   std::string_view written, meant;
@@ -168,6 +170,33 @@ std::vector<std::string> checker::group_by(const spot& s) {
   for (std::size_t i = 0; i < members.size(); ++i)
     one({&members[i].value, s.pointer + '/' + std::to_string(i)});
   return out;
+}
+
+void checker::derive(job_config& j, const spot& s) {
+  if (!object(s, "'derive'"))
+    return;
+  if (s.value->members.empty())
+    report(s, "'derive' derives nothing", R"(write {"load": "/cpu / /cores"}, or remove it)");
+  if (s.value->members.size() > most_derived)
+    report(s, fmt::format("derives {} fields", s.value->members.size()), fmt::format("at most {}", most_derived));
+  std::vector<std::string> names;
+  for (const auto& m : s.value->members)
+    names.push_back(m.name);
+  const std::span<const std::string> all(names);
+  std::size_t index = 0;
+  each_named(s, [&](member& m, spot inner) {
+    const auto before = all.first(index), behind = all.subspan(index + 1);
+    ++index;
+    if (m.name.empty())
+      report_name(m, inner.pointer, "a field without a name");
+    auto written = text(inner);
+    if (!written)
+      return;
+    if (auto parsed = batch::expression::parse(*written, before, behind); !parsed)
+      report(inner, fmt::format("column {}: {}", parsed.error().column, parsed.error().what),
+             std::move(parsed.error().remedy));
+    j.derive.emplace_back(m.name, std::move(*written));
+  });
 }
 
 } // namespace weir::config

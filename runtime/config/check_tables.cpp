@@ -201,7 +201,7 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "fields") {
       j.fields = fields(inner, true);
     } else if (name == "derive") {
-      (void)object(inner, "'derive'");
+      derive(j, inner);
     } else if (name == "write") {
       write(j, inner);
     } else if (name == "chunk") {
@@ -210,6 +210,17 @@ void checker::job(const member& m, const spot& s) {
       j.skip_limit = whole(inner, 0, 1'000'000'000);
     } else if (name == "retries") {
       j.retries = static_cast<std::uint32_t>(whole(inner, 0, 1000).value_or(j.retries));
+    } else if (name == "throttle") {
+      if (const auto value = text(inner)) {
+        const auto rows = parse_throttle(*value);
+        if (!rows)
+          report(inner, fmt::format("'{}' is no rate of rows", *value),
+                 "write how many rows a second are read at most, such as '100000/s', or 'none'");
+        j.throttle = rows.value_or(j.throttle);
+      }
+    } else if (name == "dead_letter") {
+      seen_[{"jobs", j.name, "dead_letter"}] = inner;
+      j.dead_letter = topic(inner).value_or("");
     } else if (name == "deadline") {
       j.deadline = time_span(inner, duration{1'000}).value_or(j.deadline);
     }
@@ -218,7 +229,7 @@ void checker::job(const member& m, const spot& s) {
     missing(s, "read", R"({"table": "a table"})");
   if (!given.contains("write"))
     report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
-  if (!given.contains("fields") && !given.contains("derive"))
+  if (!given.contains("fields"))
     missing(s, "fields", R"({"n": "count"})");
   if (j.change) {
     j.change->dirty_for = dirty_for.value_or(j.change->dirty_for);

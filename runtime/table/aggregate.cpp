@@ -9,14 +9,6 @@ namespace weir::table {
 
 namespace {
 
-__extension__ typedef __int128 wide;
-
-wide widened(const number& n) { return n.form() == number::kind::natural ? wide{n.natural()} : wide{n.integer()}; }
-
-bool fits_64(wide v) { return v >= INT64_MIN && v <= wide{UINT64_MAX}; }
-
-number narrowed(wide v) { return v < 0 ? number(static_cast<std::int64_t>(v)) : number(static_cast<std::uint64_t>(v)); }
-
 void append_wide(std::string& out, wide v) {
   if (v < 0)
     out += '-';

@@ -15,7 +15,7 @@
 #include "proto/ids.hpp"
 #include "proto/topology.hpp"
 #include "runtime/core/error.hpp"
-#include "runtime/table/number.hpp"
+#include "runtime/table/wide.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -53,7 +53,6 @@ private:
     std::uint64_t n = 0;
   };
   struct total {
-    __extension__ typedef __int128 wide;
     std::uint64_t n = 0;
     bool real = false; // a double was seen: `sum` holds, else `exact`
     wide exact = 0;

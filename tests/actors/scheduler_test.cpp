@@ -330,4 +330,64 @@ TEST(scheduler, rows_for_a_topic_carry_their_job_and_fire_time_and_a_failed_deli
   EXPECT_EQ(w.runs().at(0).status, "FAILED");
 }
 
+TEST(scheduler, rows_that_are_skipped_go_to_the_dead_letter_topic_with_the_reason) {
+  auto j = counting({});
+  j.group_by = {"/g"};
+  j.dead_letter = "dead";
+  scheduled w(j);
+  w.put("a", R"({"g":"x","v":3})");
+  w.put("b", R"({"v":4})");
+  w.put("c", R"({"g":{},"v":5})");
+  w.run();
+  w.demand();
+  w.advance(1s);
+  ASSERT_EQ(w.runs().size(), 1u);
+  EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
+  EXPECT_EQ(w.runs()[0].skipped, 2u);
+  std::map<std::string, std::string> buried;
+  for (const auto& m : w.producer.sent_to("dead")) {
+    buried[*m.key] = *m.value;
+    const std::map<std::string, std::string> headers(m.headers.begin(), m.headers.end());
+    EXPECT_EQ(headers.at("weir.job"), "sum");
+    EXPECT_EQ(headers.at("weir.execution"), w.history().at(0)["id"]);
+    EXPECT_NE(headers.at("weir.reason").find("group_by"), std::string::npos);
+  }
+  EXPECT_EQ(buried, (std::map<std::string, std::string>{{"b", R"({"v":4})"}, {"c", R"({"g":{},"v":5})"}}));
+}
+
+TEST(scheduler, an_execution_whose_dead_letters_cannot_be_brought_away_fails) {
+  auto j = counting({});
+  j.group_by = {"/g"};
+  j.dead_letter = "dead";
+  j.retries = 1;
+  scheduled w(j);
+  w.put("b", R"({"v":4})");
+  w.run();
+  w.producer.fail_with(error{ec::kafka_failed, "no brokers"});
+  w.demand();
+  w.advance(5s);
+  ASSERT_EQ(w.runs().size(), 1u);
+  EXPECT_EQ(w.runs()[0].status, "FAILED");
+  EXPECT_NE(w.runs()[0].message.find("'dead': no brokers"), std::string::npos) << w.runs()[0].message;
+  EXPECT_EQ(w.history().at(0)["retried"], 1);
+}
+
+TEST(scheduler, reads_no_faster_than_the_throttle) {
+  for (const std::uint64_t throttle : {100u, 0u}) {
+    auto j = counting({});
+    j.throttle = throttle;
+    scheduled w(j);
+    for (int i = 0; i < 1'000; ++i)
+      w.put(fmt::format("k{}", i), R"({"v":1})");
+    w.run();
+    w.demand();
+    w.advance(4s);
+    EXPECT_EQ(w.runs().size(), throttle == 0 ? 1u : 0u);
+    w.advance(16s);
+    ASSERT_EQ(w.runs().size(), 1u);
+    EXPECT_EQ(w.runs()[0].read, 1'000u);
+    EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
+  }
+}
+
 } // namespace

@@ -172,6 +172,20 @@ TEST(a_good_topology, says_what_a_job_computes) {
   }
 }
 
+TEST(a_good_topology, keeps_derived_fields_in_the_order_of_the_file) {
+  const auto r = load(R"x({"topology": "x", "sources": {"s": {"topic": "t"}}, "tables": {"a": {"from": "s", "kind": "latest"}},
+    "jobs": {"j": {"on": "demand", "read": "a", "write": {"topic": "t2"}, "fields": {"n": "count"}, "group_by": ["/z", "/b"],
+      "derive": {"z": "/a / 2", "b": "/z + coalesce(/b, 1)"
+}
+}
+}
+})");
+  ASSERT_TRUE(r.ok()) << joined(r.problems);
+EXPECT_TRUE(r.value.unavailable.empty());
+EXPECT_THAT(r.value.jobs.at("j").derive, ElementsAre(Pair("z", "/a / 2"), Pair("b", "/z + coalesce(/b, 1)")));
+EXPECT_THAT(r.value.jobs.at("j").group_by, ElementsAre("/z", "/b"));
+}
+
 TEST(a_good_topology, says_how_a_job_runs) {
   const auto r = load(R"({"topology": "x", "scheduler": {"lease": "2s"}, "sources": {"s": {"topic": "t"}}, "tables": {
       "a": {"from": "s", "kind": "latest"}, "b": {"from": "job:j", "kind": "latest"}},
@@ -204,13 +218,12 @@ TEST(a_good_topology, later_parts_are_valid_and_all_named) {
       "c": {"from": "job:cron", "kind": "log", "keep": {"count": 5}}, "d": {"from": "job:change", "kind": "latest", "ttl": "1h"}},
     "jobs": {
       "cron": {"cron": "*/5 1-3,7 * jan-MAR sun", "read": "a", "fields": {"n": "count"}, "write": {"table": "c"}},
-      "change": {"on": "change", "read": "a", "fields": {"n": "count"}, "derive": {"x": "d + 1"}, "write": {"table": "d", "replace": true}},
-      "next": {"after": ["cron", "change"], "read": "a", "derive": {}, "write": {"topic": "out"}}}})");
+      "change": {"on": "change", "read": "a", "fields": {"n": "count"}, "write": {"table": "d", "replace": true}},
+      "next": {"after": ["cron", "change"], "read": "a", "fields": {"n": "count"}, "write": {"topic": "out"}}}})");
   ASSERT_TRUE(r.ok()) << joined(r.problems);
-  EXPECT_THAT(pointers(r.value),
-              ::testing::UnorderedElementsAre("/tables/b/fields/v", "/tables/b/fields/p", "/tables/c/kind",
-                                              "/tables/c/keep", "/tables/d/ttl", "/jobs/change/derive",
-                                              "/jobs/next/derive"));
+  EXPECT_THAT(pointers(r.value), ::testing::UnorderedElementsAre("/tables/b/fields/v", "/tables/b/fields/p",
+                                                                 "/tables/c/kind", "/tables/c/keep", "/tables/d/ttl",
+                                                                 "/jobs/change/derive", "/jobs/next/derive"));
   for (const auto& u : r.value.unavailable)
     EXPECT_FALSE(u.what.empty()) << u.pointer;
 }
@@ -322,6 +335,9 @@ TEST(fingerprint, of_a_job_is_of_what_its_result_depends_on) {
   EXPECT_EQ(of(R"("group_by": "/g", "fields": {"n": "count"})"), of(R"("group_by": ["/g"], "fields": {"n": "count"})"));
   EXPECT_NE(of(R"("group_by": ["/g", "/h"], "fields": {"n": "count"})"),
             of(R"("group_by": ["/h", "/g"], "fields": {"n": "count"})"));
+  EXPECT_NE(of(R"("derive": {"a": "1", "b": "2"}, "fields": {"n": "count"})"),
+            of(R"("derive": {"b": "2", "a": "1"}, "fields": {"n": "count"})"));
+  EXPECT_NE(of(R"("derive": {"a": "1"}, "fields": {"n": "count"})"), of(R"("fields": {"n": "count"})"));
   // Executions that an earlier release began go on.
   EXPECT_EQ(of(R"("group_by": "/g", "fields": {"n": "count", "m": {"max": "/x"}})"), "dd27f93760e5863f");
 }
