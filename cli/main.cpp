@@ -121,6 +121,11 @@ int main(int argc, char** argv) {
       ->option_text("N/UNIT");
   tail_command->add_flag("--json", tail.json, "One JSON object a line");
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");
+  std::uint32_t tail_wait = static_cast<std::uint32_t>(tail.start_time.count());
+  tail_command
+      ->add_option("--wait", tail_wait, "Seconds to wait for a node that is not ready yet, 0 to 3600; default 60")
+      ->check(CLI::Range(0, 3600).description(""))
+      ->option_text("SECONDS");
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
   add_token(*tail_command, tail.token_file);
 
@@ -203,8 +208,10 @@ int main(int argc, char** argv) {
           jobs.verb = v.name;
       return cli::jobs(jobs);
     }
-    if (*tail_command)
+    if (*tail_command) {
+      tail.start_time = std::chrono::seconds{tail_wait};
       return cli::tail(tail);
+    }
   } catch (const std::exception& e) {
     fmt::print(stderr, "weir: {}\n", e.what());
     return cli::exit_software;

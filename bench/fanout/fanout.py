@@ -291,6 +291,7 @@ def storm(folder: pathlib.Path, cluster: Cluster, args) -> dict:
         load.ask(f"connect {args.sessions[0]}", 300)
         for _ in range(args.rounds):
             load.ask("publish")  # a position for everybody
+            load.ask("brace")
             killed = time.monotonic()
             server.node.kill()
             answer: dict = {}
