@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -146,6 +147,11 @@ struct table_partitions {
   std::vector<partition_key> partitions;
 };
 
+// Those of them that this node is to write; all of the source's.
+struct partitions_here {
+  std::set<partition_key> partitions;
+};
+
 // -- jobs
 
 struct run_job {
@@ -185,6 +191,7 @@ WEIR_LOCAL_MESSAGE(link_answered)
 WEIR_LOCAL_MESSAGE(head_read)
 WEIR_LOCAL_MESSAGE(inbox_ready)
 WEIR_LOCAL_MESSAGE(table_partitions)
+WEIR_LOCAL_MESSAGE(partitions_here)
 WEIR_LOCAL_MESSAGE(run_job)
 WEIR_LOCAL_MESSAGE(stop_work)
 #undef WEIR_LOCAL_MESSAGE

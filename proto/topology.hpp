@@ -15,6 +15,9 @@ namespace weir {
 
 using duration = std::chrono::milliseconds;
 
+// As a topology file would say it: "10s", "1500ms".
+std::string to_text(duration d);
+
 struct kafka_config {
   std::string brokers = "embedded";
   std::string group; // default: the topology's name; each source reads as "<group>.<source>"
@@ -126,13 +129,29 @@ struct table_config {
 
 // Fire times that nobody was there for: run the newest of them, all of them, or none.
 enum class missed_policy { once, all, skip };
+// Fire times that pass while the job is running: over, or the newest of them runs when it has ended.
+enum class overlap_policy { skip, queue };
+
+// Of a job that runs on changes of the table it reads.
+struct change_trigger {
+  duration dirty_for{5'000};            // it runs so long after the first change that its last run has not seen
+  std::optional<std::uint64_t> changes; // or as soon as there were so many
+};
 
 struct job_config {
   std::string name;
-  std::optional<duration> every; // none: on demand only
+  // When it runs: at most one of every, cron and change; none of them and no `after`: on demand only.
+  std::optional<duration> every;
+  std::string cron, zone = "UTC"; // runtime/batch/cron.hpp
+  std::optional<change_trigger> change;
+  std::vector<std::string> after; // each of these jobs has completed another execution
   missed_policy missed = missed_policy::once;
+  overlap_policy overlap = overlap_policy::skip;
+  duration jitter{0};
   std::string read_table;
-  std::optional<duration> last;                            // window of a log by event time
+  std::optional<duration> last;                            // window of a log by event time, up to the fire time
+  std::optional<duration> window;                          // the newest of these that is over, aligned to 1970
+  duration lateness{0};                                    // after its end
   std::vector<std::pair<std::string, std::string>> derive; // field -> expression, in the file's order
   condition where;
   std::vector<std::string> group_by; // pointers; none: one group, key "all"
@@ -145,6 +164,9 @@ struct job_config {
   duration deadline{600'000};              // of an execution
   std::string fingerprint;                 // over all that a result depends on. Hex
 };
+
+// When a job runs, for people: "every 10s", "cron */5 * * * * (Europe/Berlin)", "on change", "after a, b", "on demand".
+std::string trigger_text(const job_config& job);
 
 // Of the node that schedules.
 struct scheduler_settings {

@@ -18,8 +18,8 @@ public:
   explicit derivation(std::span<const std::pair<std::string, std::string>> fields);
 
   bool empty() const { return fields_.empty(); }
-  // The row that `row` read last with the derived fields in front: they count before those of the same name. Valid until
-  // the next call.
+  // The row that `row` read last with the derived fields in front: they count before those of the same name. Valid
+  // until the next call.
   std::string_view apply(const table::record_reader& row, std::int64_t time_ms);
 
 private:

@@ -93,7 +93,10 @@ std::string to_json(const execution& e) {
               {"total", e.total},
               {"written", e.written},
               {"commits", e.commits},
-              {"message", e.message}}
+              {"message", e.message},
+              {"seen", e.seen},
+              {"input_version", e.input_version},
+              {"input_positions", e.input_positions}}
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -129,6 +132,12 @@ std::optional<execution> parse_execution(std::string_view text) {
   take(j, "written", e.written);
   take(j, "commits", e.commits);
   take(j, "message", e.message);
+  if (const auto at = j.find("seen"); at != j.end() && at->is_object())
+    for (const auto& [job, id] : at->items())
+      if (id.is_string())
+        e.seen[job] = id.get<std::string>();
+  take(j, "input_version", e.input_version);
+  take(j, "input_positions", e.input_positions);
   return e;
 }
 

@@ -1,4 +1,5 @@
-// Expressions of `derive`: a value computed of a row. Pure; an expression is immutable and may be shared between threads.
+// Expressions of `derive`: a value computed of a row. Pure; an expression is immutable and may be shared between
+// threads.
 //
 //   /cpu * 100 / /cores          pointers; a blank before the '/' of a division
 //   concat(/site, '-', /rack)    texts in single quotes, '' for a quote in them
@@ -7,12 +8,13 @@
 //
 //   sum     = product { ("+" | "-") product }
 //   product = factor { ("*" | "/" | "%") factor }
-//   factor  = "-" factor | number | text | "true" | "false" | "null" | pointer | name "(" [ sum { "," sum } ] ")" | "(" sum ")"
-//   pointer = a JSON Pointer of letters, digits, "_", "." and "/", or any other between backticks: `/a-b`
+//   factor  = "-" factor | number | text | "true" | "false" | "null" | pointer | name "(" [ sum { "," sum } ] ")" | "("
+//   sum ")" pointer = a JSON Pointer of letters, digits, "_", "." and "/", or any other between backticks: `/a-b`
 //
-// Values are those of JSON without arrays and objects: where a pointer finds one of these, or nothing, it is null. Arithmetic
-// of anything but numbers is null, and so is what has no finite result. Integers stay integers, exact to 64 bits, where the
-// result is one of these; else, and always for "/", a result is a double. "%" has the sign of its left side.
+// Values are those of JSON without arrays and objects: where a pointer finds one of these, or nothing, it is null.
+// Arithmetic of anything but numbers is null, and so is what has no finite result. Integers stay integers, exact to 64
+// bits, where the result is one of these; else, and always for "/", a result is a double. "%" has the sign of its left
+// side.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -50,14 +52,14 @@ class expression {
 public:
   // `earlier`: names of the fields that are derived before this one: a pointer to one of them is its value. `later`: of
   // those derived after it: a pointer to one of them is a fault. Any other name is the row's own field.
-  static tl::expected<expression, expression_fault> parse(std::string_view text,
-                                                          std::span<const std::string> earlier = {},
-                                                          std::span<const std::string> later = {});
+  static tl::expected<expression, expression_fault>
+  parse(std::string_view text, std::span<const std::string> earlier = {}, std::span<const std::string> later = {});
   ~expression();
   expression(expression&&) noexcept;
   expression& operator=(expression&&) noexcept;
 
-  // Of the row that `row` read last. `earlier`: the values of the fields that parse() was told of. time_ms: what time() is.
+  // Of the row that `row` read last. `earlier`: the values of the fields that parse() was told of. time_ms: what time()
+  // is.
   derived_value evaluate(const table::record_reader& row, std::span<const derived_value> earlier,
                          std::int64_t time_ms) const;
 

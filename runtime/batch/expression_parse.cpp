@@ -1,5 +1,5 @@
-// From text to a tree, by recursive descent. Whether a '/' begins a pointer or divides is told by the place: an operand or an
-// operator is expected there.
+// From text to a tree, by recursive descent. Whether a '/' begins a pointer or divides is told by the place: an operand
+// or an operator is expected there.
 #include "runtime/batch/expression_node.hpp"
 #include "runtime/core/forms.hpp"
 
@@ -243,7 +243,8 @@ private:
     const auto found = std::find(earlier_.begin(), earlier_.end(), at.tokens.front().name);
     if (found == earlier_.end()) {
       if (std::find(later_.begin(), later_.end(), at.tokens.front().name) != later_.end())
-        fail(begin, fmt::format("'{}' is derived below", written), "put that field before this one, or name it otherwise");
+        fail(begin, fmt::format("'{}' is derived below", written),
+             "put that field before this one, or name it otherwise");
       auto n = counted(operation::pointer);
       n.at = std::move(at);
       return n;
@@ -275,7 +276,8 @@ private:
     if (name == "null")
       return n;
     if (name != "true" && name != "false")
-      fail(begin, fmt::format("'{}' is neither a pointer nor a function", name), fmt::format("did you mean /{}?", name));
+      fail(begin, fmt::format("'{}' is neither a pointer nor a function", name),
+           fmt::format("did you mean /{}?", name));
     n.literal.is = kind::boolean;
     n.literal.boolean = name == "true";
     return n;
@@ -295,11 +297,12 @@ private:
     }
     close(open);
     if (n.arguments.size() < f.least || n.arguments.size() > f.most)
-      fail(begin, fmt::format("'{}' takes {}, not {}", f.name,
-                              f.most == any_number ? std::string("one argument or more")
-                              : f.most == 0        ? std::string("no argument")
-                                                   : std::string("one argument"),
-                              n.arguments.size()),
+      fail(begin,
+           fmt::format("'{}' takes {}, not {}", f.name,
+                       f.most == any_number ? std::string("one argument or more")
+                       : f.most == 0        ? std::string("no argument")
+                                            : std::string("one argument"),
+                       n.arguments.size()),
            "");
     return n;
   }
@@ -330,9 +333,8 @@ private:
 
 } // namespace
 
-tl::expected<expression, expression_fault> expression::parse(std::string_view text,
-                                                             std::span<const std::string> earlier,
-                                                             std::span<const std::string> later) {
+tl::expected<expression, expression_fault>
+expression::parse(std::string_view text, std::span<const std::string> earlier, std::span<const std::string> later) {
   try {
     return expression(std::make_unique<const node>(parser(text, earlier, later).whole()));
   } catch (expression_fault& fault) {

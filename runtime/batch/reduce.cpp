@@ -32,8 +32,8 @@ struct reducer::impl {
   impl(const job_config& job, std::size_t groups_limit, std::size_t bytes_limit)
       : plan(job.fields), values(plan), derived(job.derive), filter(job.where), most_groups(groups_limit),
         most_bytes(bytes_limit) {
-    if (job.last)
-      window_seconds = static_cast<double>(job.last->count()) / 1000;
+    if (const auto window = job.last ? job.last : job.window)
+      window_seconds = static_cast<double>(window->count()) / 1000;
     for (const auto& pointer : job.group_by)
       group_by.emplace_back(pointer);
     if (group_by.empty())

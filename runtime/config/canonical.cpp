@@ -117,6 +117,8 @@ void identify(job_config& j) {
   json out = {{"read", j.read_table}};
   if (j.last)
     out["last"] = j.last->count();
+  if (j.window)
+    out["window"] = {j.window->count(), j.lateness.count()};
   for (const auto& [name, expression] : j.derive)
     out["derive"].push_back({name, expression});
   if (j.group_by.size() == 1)

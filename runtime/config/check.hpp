@@ -77,7 +77,7 @@ private:
   void read(job_config& j, const spot& s);
   void write(job_config& j, const spot& s);
   void after(const std::string& job, const spot& s);
-  void trigger_rules(const spot& s, const std::map<std::string, spot>& given);
+  void trigger_rules(const job_config& j, const spot& s, const std::map<std::string, spot>& given);
 
   // check_fields.cpp: what tables and jobs compute
   std::vector<aggregate_field> fields(const spot& s, bool of_job);

@@ -1,7 +1,7 @@
 // Tables and jobs, each by itself.
 #include "runtime/config/check.hpp"
 
-#include "runtime/config/cron.hpp"
+#include "runtime/batch/cron.hpp"
 #include "runtime/config/values.hpp"
 
 #include <algorithm>
@@ -154,18 +154,39 @@ void checker::job(const member& m, const spot& s) {
   if (!object(s, "a job"))
     return;
   std::map<std::string, spot> given;
+  std::optional<duration> dirty_for;
+  std::optional<std::uint64_t> changes;
   each(s, job_keys, [&](std::string_view name, spot inner) {
     given[std::string(name)] = inner;
     if (name == "every") {
       j.every = time_span(inner, duration{100});
     } else if (name == "cron") {
-      if (const auto value = text(inner))
-        if (const auto fault = cron_fault(*value))
-          report(inner, fmt::format("'{}' is no cron expression: {}", *value, *fault),
-                 "write minute hour day month weekday, such as '*/5 * * * *'");
+      if (const auto value = text(inner)) {
+        if (const auto parsed = batch::cron::parse(*value); !parsed)
+          report(inner, fmt::format("'{}' is no cron expression: {}", *value, parsed.error().message),
+                 "write minute hour day month weekday, such as '*/5 * * * *', with the second in front if it is not 0");
+        j.cron = *value;
+      }
+    } else if (name == "zone") {
+      if (const auto value = text(inner)) {
+        if (const auto found = batch::load_zone(*value); !found)
+          report(inner, found.error().message,
+                 "write a name such as 'Europe/Berlin', or install the time zone database (package tzdata)");
+        j.zone = *value;
+      }
+    } else if (name == "jitter") {
+      j.jitter = time_span(inner, duration{0}).value_or(j.jitter);
+    } else if (name == "overlap") {
+      if (const auto value = choice(inner, "policy for runs that would overlap", overlap_policies))
+        j.overlap = static_cast<overlap_policy>(*value);
+    } else if (name == "dirty_for") {
+      dirty_for = time_span(inner, duration{0});
+    } else if (name == "changes") {
+      changes = whole(inner, 1, 1'000'000'000'000);
+      seen_[{"jobs", j.name, "changes"}] = inner;
     } else if (name == "on") {
       if (const auto value = choice(inner, "trigger", triggers); value && *value == 1)
-        later(inner, "change as a job's trigger");
+        j.change.emplace();
     } else if (name == "after") {
       after(m.name, inner);
     } else if (name == "missed") {
@@ -199,7 +220,11 @@ void checker::job(const member& m, const spot& s) {
     report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
   if (!given.contains("fields"))
     missing(s, "fields", R"({"n": "count"})");
-  trigger_rules(s, given);
+  if (j.change) {
+    j.change->dirty_for = dirty_for.value_or(j.change->dirty_for);
+    j.change->changes = changes;
+  }
+  trigger_rules(j, s, given);
 }
 
 void checker::read(job_config& j, const spot& s) {
@@ -211,18 +236,30 @@ void checker::read(job_config& j, const spot& s) {
   if (!object(s, "'read'"))
     return;
   bool table = false;
+  spot lateness;
   each(s, read_keys, [&](std::string_view name, spot inner) {
     if (name == "table") {
       table = true;
       j.read_table = text(inner).value_or("");
       seen_[{"jobs", j.name, "read"}] = inner;
-    } else {
+    } else if (name == "last") {
       j.last = time_span(inner);
       seen_[{"jobs", j.name, "last"}] = inner;
+    } else if (name == "window") {
+      j.window = time_span(inner);
+      seen_[{"jobs", j.name, "window"}] = inner;
+    } else {
+      j.lateness = time_span(inner, duration{0}).value_or(j.lateness);
+      lateness = inner;
     }
   });
   if (!table)
     missing(s, "table", "\"a table\"");
+  if (j.last && j.window)
+    report(seen_[{"jobs", j.name, "window"}], "'last' and 'window' exclude each other",
+           "'last' ends at the fire time, 'window' at a multiple of its length; keep one of them");
+  if (lateness && !j.window)
+    report(lateness, "there is no window that could be waited for", R"(add "window": "1m", or remove it)");
 }
 
 void checker::write(job_config& j, const spot& s) {
@@ -253,8 +290,10 @@ void checker::write(job_config& j, const spot& s) {
 
 void checker::after(const std::string& job, const spot& s) {
   const auto one = [&](const spot& at) {
-    if (auto value = text(at))
+    if (auto value = text(at)) {
+      out_.jobs[job].after.push_back(*value);
       after_[job].emplace_back(std::move(*value), at);
+    }
   };
   if (!s.value->is(node::type::array))
     return one(s);
@@ -264,7 +303,7 @@ void checker::after(const std::string& job, const spot& s) {
     one({&s.value->members[i].value, s.pointer + '/' + std::to_string(i)});
 }
 
-void checker::trigger_rules(const spot& s, const std::map<std::string, spot>& given) {
+void checker::trigger_rules(const job_config& j, const spot& s, const std::map<std::string, spot>& given) {
   std::string_view first;
   for (const auto* name : {"every", "cron", "on"}) {
     const auto found = given.find(name);
@@ -277,6 +316,17 @@ void checker::trigger_rules(const spot& s, const std::map<std::string, spot>& gi
   }
   if (first.empty() && !given.contains("after"))
     report(s, "a job without a trigger", R"(add "every": "10s", or "on": "demand")");
+  const auto needs = [&](const char* name, bool has, std::string_view what) {
+    if (const auto found = given.find(name); found != given.end() && !has)
+      report(found->second, fmt::format("'{}' means nothing without {}", name, what), "add it, or remove this");
+  };
+  const bool timed = given.contains("every") || given.contains("cron");
+  needs("zone", given.contains("cron"), "'cron'");
+  needs("jitter", timed, "'every' or 'cron'");
+  needs("overlap", timed, "'every' or 'cron'");
+  needs("missed", timed, "'every' or 'cron'");
+  needs("dirty_for", j.change.has_value(), R"("on": "change")");
+  needs("changes", j.change.has_value(), R"("on": "change")");
 }
 
 } // namespace weir::config

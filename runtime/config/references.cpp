@@ -86,10 +86,16 @@ void checker::job_tables(const job_config& j) {
       report(at->second, fmt::format("unknown table '{}'", j.read_table),
              out_.sources.contains(j.read_table) ? "that is a source; a job reads a table"
                                                  : near(j.read_table, names(out_.tables)));
-    else if (const auto last = seen_.find({"jobs", j.name, "last"});
-             last != seen_.end() && table->second.kind != table_kind::log)
-      report(last->second, fmt::format("'last' is a window of a log, and '{}' is none", j.read_table),
-             "remove it, or read a table of kind 'log'");
+    else if (table->second.kind != table_kind::log)
+      for (const auto* name : {"last", "window"})
+        if (const auto given = seen_.find({"jobs", j.name, name}); given != seen_.end())
+          report(given->second, fmt::format("'{}' is a window of a log, and '{}' is none", name, j.read_table),
+                 "remove it, or read a table of kind 'log'");
+    if (const auto given = seen_.find({"jobs", j.name, "changes"});
+        given != seen_.end() && table != out_.tables.end() && table->second.from_job())
+      report(given->second,
+             fmt::format("'{}' is written by a job, and only records of a source are counted", j.read_table),
+             "remove it: 'dirty_for' says when the job runs");
   }
   if (const auto at = seen_.find({"jobs", j.name, "write"});
       at != seen_.end() && at->second.value->is(node::type::string)) {

@@ -3,9 +3,14 @@
 //
 //   conformance_echo [reply|push]
 //
-// Text goes back as an answer to a command does (reply, the default) or as a publication does (push); binary messages,
-// which the client protocol does not have, always as a push. Prints its port, and ends with its standard input.
+// Text goes back as an answer to a command does (reply, the default) or as a publication does (push, with compression);
+// binary messages, which the client protocol does not have, always as a push. Prints its port, and ends with its
+// standard input.
+//
+// The client protocol's text is lines of JSON, and a client that sends no Origin gets a message for each line. The
+// cases send no Origin and want back what they sent, so frames are made here: whole, and with no form split into lines.
 #include "runtime/core/reactor.hpp"
+#include "runtime/http/frame_forms.hpp"
 #include "runtime/http/server.hpp"
 #include "runtime/http/wire.hpp"
 
@@ -29,13 +34,11 @@ public:
     if (replies_)
       socket_.reply(std::string(text));
     else
-      send(http::make_text_frame(text));
+      send(whole_frame(text_opcode, text));
   }
 
   bool on_binary(std::string_view bytes) override {
-    auto header = http::frame_header(2, bytes.size());
-    const auto n = header.size();
-    send(std::make_shared<const http::frame>(http::frame{std::move(header.append(bytes)), n}));
+    send(whole_frame(binary_opcode, bytes));
     return true;
   }
 
@@ -47,6 +50,19 @@ public:
   void on_closed() override {}
 
 private:
+  static constexpr unsigned text_opcode = 1, binary_opcode = 2;
+
+  static http::frame_ptr whole_frame(unsigned opcode, std::string_view payload) {
+    auto f = std::make_shared<http::frame>();
+    f->bytes = http::frame_header(opcode, payload.size());
+    f->header = f->bytes.size();
+    f->bytes += payload;
+    // Compressed as a publication is. Binary ones are not: the transport knows compressed text alone.
+    if (opcode == text_opcode)
+      f->forms = std::make_shared<http::frame_forms>();
+    return f;
+  }
+
   // The cases wait for their echo, so what waits here stays short.
   void send(http::frame_ptr f) {
     if (!waiting_.empty() || !socket_.push(f))
