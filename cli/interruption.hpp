@@ -1,7 +1,7 @@
 // When a command that follows something has to end: at SIGINT or SIGTERM, or when nobody reads its output any more.
 //
-// As long as it lives the process takes the first of the two signals as a wish, which every wait of the command sees; one
-// more ends a process that is still there after a second, with 128 + its number. SIGPIPE is ignored from then on.
+// As long as it lives the process takes the first of the two signals as a wish, which every wait of the command sees;
+// one more ends a process that is still there after a second, with 128 + its number. SIGPIPE is ignored from then on.
 #pragma once
 
 #include "runtime/core/error.hpp"

@@ -110,8 +110,7 @@ bool load::take_frame(std::size_t who, std::string_view& bytes) {
   } else if (first == 0x89) {
     say(who, payload, 10);
   } else if (first == 0x88) {
-    ++closes_[size >= 2 ? static_cast<unsigned char>(payload[0]) * 256 + static_cast<unsigned char>(payload[1])
-                        : 1005];
+    ++closes_[size >= 2 ? static_cast<unsigned char>(payload[0]) * 256 + static_cast<unsigned char>(payload[1]) : 1005];
     lost(who);
   } else if (first != 0x8a) {
     die("a frame came that is not understood: its first byte is " + std::to_string(first));

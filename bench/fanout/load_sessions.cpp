@@ -46,15 +46,13 @@ void load::make_publisher() {
   const std::string after = settings_.raw ? R"(,"offset":1795390325831512}}})" : "";
   if (how.starts_with("kafka:")) {
     const auto slash = how.rfind('/');
-    publisher_ =
-        publish_to_kafka(how.substr(6, slash - 6), how.substr(slash + 1), settings_.partitions);
+    publisher_ = publish_to_kafka(how.substr(6, slash - 6), how.substr(slash + 1), settings_.partitions);
   } else if (how.starts_with("tcp:")) {
     publisher_ = publish_to_peer(static_cast<std::uint16_t>(std::stoi(how.substr(4))), nullptr, before, after);
   } else if (how.starts_with("ws:")) {
     const auto slash = how.find('/');
     const auto path = how.substr(slash);
-    publisher_ =
-        publish_to_peer(static_cast<std::uint16_t>(std::stoi(how.substr(3, slash - 3))), &path, before, after);
+    publisher_ = publish_to_peer(static_cast<std::uint16_t>(std::stoi(how.substr(3, slash - 3))), &path, before, after);
   } else {
     die("--publish wants kafka:BROKERS/TOPIC, tcp:PORT or ws:PORT/PATH");
   }
@@ -173,8 +171,8 @@ std::string load::subscribe(const session& s) const {
   if (settings_.flag != 0)
     text += ",\"flag\":" + std::to_string(settings_.flag);
   if (settings_.map && s.offset > 0 && !epoch_.empty())
-    text += R"(,"type":1,"phase":1,"recover":true,"offset":)" + std::to_string(s.offset) + R"(,"epoch":")" + epoch_ +
-            "\"";
+    text +=
+        R"(,"type":1,"phase":1,"recover":true,"offset":)" + std::to_string(s.offset) + R"(,"epoch":")" + epoch_ + "\"";
   else if (settings_.map)
     text += R"(,"type":1,"phase":2)";
   return text + "}}";

@@ -82,7 +82,8 @@ void write_all(int fd, std::string_view bytes) {
 class control_publisher final : public publisher {
 public:
   control_publisher(std::uint16_t port, const std::string* path, std::string before, std::string after)
-      : fd_(connect_blocking(port)), web_socket_(path != nullptr), before_(std::move(before)), after_(std::move(after)) {
+      : fd_(connect_blocking(port)), web_socket_(path != nullptr), before_(std::move(before)),
+        after_(std::move(after)) {
     if (!path)
       return;
     write_all(fd_, upgrade_request(port, *path));

@@ -52,9 +52,9 @@ result<job_config> with_parameters(const job_config& job, const parameter_values
     }
     const auto value = value_like(own->second, text);
     if (!value)
-      return fail(ec::bad_argument, fmt::format("parameter '{}' of job '{}': '{}' is no {}", name, job.name, text,
-                                                std::holds_alternative<bool>(own->second) ? "boolean (true or false)"
-                                                                                          : "number"));
+      return fail(ec::bad_argument,
+                  fmt::format("parameter '{}' of job '{}': '{}' is no {}", name, job.name, text,
+                              std::holds_alternative<bool>(own->second) ? "boolean (true or false)" : "number"));
     read.emplace(name, *value);
   }
   auto out = job;
