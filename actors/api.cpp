@@ -75,10 +75,6 @@ std::string without_numbers(const std::string& description) {
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string trigger_of(const job_config& job) {
-  return job.every ? fmt::format("{}ms", job.every->count()) : std::string{};
-}
-
 } // namespace
 
 api::api(context_ptr node, std::map<std::string, publisher_actor> publishers,
@@ -293,23 +289,41 @@ std::string api::job_json(const std::string& name) const {
   const auto jobs = node_->board->jobs();
   const auto at = jobs.find(name);
   const auto status = at == jobs.end() ? job_status{} : at->second;
-  const auto describe = [](const job_run_status& run) {
-    return json{{"run", run.number},
-                {"execution", run.id},
-                {"status", run.status},
-                {"fire", run.fire_ms},
-                {"started", run.started_ms},
-                {"ended", run.ended_ms},
-                {"duration_ms", run.ended_ms - run.started_ms},
-                {"read", run.read},
-                {"filtered", run.filtered},
-                {"skipped", run.skipped},
-                {"written", run.written},
-                {"message", run.message}};
+  const auto describe = [now = node_->wall_ms()](const job_run_status& run) {
+    json j{{"run", run.number},
+           {"execution", run.id},
+           {"status", run.status},
+           {"fire", run.fire_ms},
+           {"started", run.started_ms},
+           {"ended", run.ended_ms},
+           {"duration_ms", run.ended_ms - run.started_ms},
+           {"read", run.read},
+           {"filtered", run.filtered},
+           {"skipped", run.skipped},
+           {"written", run.written},
+           {"message", run.message}};
+    if (run.ended_ms > 0)
+      return j;
+    // How far it is: rows a second so far, and what is left at that rate; null: not known.
+    const auto seconds = std::max(0.001, static_cast<double>(now - run.started_ms) / 1000);
+    const auto rate = static_cast<double>(run.read) / seconds;
+    const bool known = run.total > 0 && run.read > 0;
+    j["duration_ms"] = now - run.started_ms;
+    j["total"] = run.total > 0 ? json(std::max(run.total, run.read)) : json(nullptr);
+    j["rows_per_s"] = std::llround(rate);
+    j["left_ms"] =
+        known ? json(std::llround(static_cast<double>(run.total - std::min(run.total, run.read)) / rate * 1000))
+              : json(nullptr);
+    return j;
   };
   json j{{"name", name},
-         {"every", trigger_of(config)},
-         {"on", config.every ? "" : "demand"},
+         {"trigger", trigger_text(config)},
+         {"every", config.every ? fmt::format("{}ms", config.every->count()) : std::string{}},
+         {"cron", config.cron},
+         {"after", config.after},
+         {"on", config.every || !config.cron.empty() || !config.after.empty() ? ""
+                : config.change                                               ? "change"
+                                                                              : "demand"},
          {"read", config.read_table},
          {"write", {{"table", config.write_table}, {"topic", config.write_topic}}},
          {"running", status.running},
@@ -386,7 +400,7 @@ void api::jobs(const http::request& request, const http::responder& respond) {
     if (!to)
       return respond(http::error_response(503, "not_ready", "the node is not ready yet", request.path));
     if (path[4] == "run")
-      caf::anon_send(to, run_job{path[3], respond});
+      caf::anon_send(to, run_job{path[3], request.query, respond});
     else
       caf::anon_send(to, control_job{path[3], verbs.at(path[4]), respond});
     return;

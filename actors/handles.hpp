@@ -21,6 +21,10 @@ namespace weir::actors {
 
 struct submit;
 struct attach_client;
+struct letter_sent;
+struct input_counted;
+struct input_read;
+struct part_followed;
 struct part_loaded;
 struct lane_ended;
 struct view_subscribe;
@@ -128,6 +132,10 @@ using publisher_actor = caf::typed_actor<
     caf::reacts_to<inbox_ready>,
     // The table's source knows its partitions.
     caf::reacts_to<table_partitions>,
+    // Its source says which of them this node writes.
+    caf::reacts_to<partitions_here>,
+    // INTERNAL: what another node changed in one of the others.
+    caf::reacts_to<part_followed>,
     // A session opens a subscription, or asks for the next page of state.
     caf::reacts_to<view_subscribe>,
     // A session closes one.
@@ -185,7 +193,11 @@ using batch_reducer_actor = caf::typed_actor<
     // INTERNAL: a chunk of rows.
     caf::reacts_to<bucket_read>,
     // INTERNAL: a chunk of a log.
-    caf::reacts_to<log_read>>;
+    caf::reacts_to<log_read>,
+    // INTERNAL: a skipped row is in the dead letter topic.
+    caf::reacts_to<letter_sent>,
+    // INTERNAL: the throttle's pause is over.
+    caf::reacts_to<caf::flush_atom>>;
 
 // One active in the cluster: fires jobs and follows their executions.
 using scheduler_actor = caf::typed_actor<
@@ -199,6 +211,10 @@ using scheduler_actor = caf::typed_actor<
     caf::reacts_to<lease_answered>,
     // INTERNAL: the job repository answered.
     caf::reacts_to<job_answered>,
+    // INTERNAL: how far a job's table has got.
+    caf::reacts_to<input_read>,
+    // INTERNAL: how many rows an execution is to read.
+    caf::reacts_to<input_counted>,
     // One reducer of a running execution is done.
     caf::reacts_to<reducer_done>,
     // The rows of an execution are in Redis, or not.

@@ -74,6 +74,7 @@ struct job_writer_state {
   void on_lead(const lead& m) {
     leading = m.here;
     token = m.token;
+    caf::anon_send(config.publisher, m.here ? partitions_here{{key()}} : partitions_here{});
     if (m.here)
       return claim();
     // Whoever schedules now writes, and claims for that. This node has nothing to wait for.
@@ -265,8 +266,9 @@ struct job_writer_state {
     if (verdict == redis::chain::verdict::unknown)
       return;
     if (verdict == redis::chain::verdict::broken) {
-      if (work && m.answer &&
-          (m.answer->status == redis::tx_status::outdated || m.answer->status == redis::tx_status::fenced))
+      // Only chunks of results can be outdated; the chain is also ended under heartbeats.
+      if (m.answer &&
+          (m.answer->status == redis::tx_status::outdated || (work && m.answer->status == redis::tx_status::fenced)))
         config.node->metrics->get(metrics::names::jobs_fenced, config.table.from.substr(4)).add();
       return claim_later(!m.answer ? m.answer.error().message
                          : m.answer->status == redis::tx_status::outdated

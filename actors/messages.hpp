@@ -10,8 +10,10 @@
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -146,11 +148,17 @@ struct table_partitions {
   std::vector<partition_key> partitions;
 };
 
+// Those of them that this node is to write; all of the source's.
+struct partitions_here {
+  std::set<partition_key> partitions;
+};
+
 // -- jobs
 
 struct run_job {
   std::string job;
-  http::responder respond; // may be empty
+  std::map<std::string, std::string> parameters; // as text; those left out are as the job says
+  http::responder respond;                       // may be empty
 };
 
 struct stop_work {}; // drain: finish what is in flight, take nothing new, then end
@@ -185,6 +193,7 @@ WEIR_LOCAL_MESSAGE(link_answered)
 WEIR_LOCAL_MESSAGE(head_read)
 WEIR_LOCAL_MESSAGE(inbox_ready)
 WEIR_LOCAL_MESSAGE(table_partitions)
+WEIR_LOCAL_MESSAGE(partitions_here)
 WEIR_LOCAL_MESSAGE(run_job)
 WEIR_LOCAL_MESSAGE(stop_work)
 #undef WEIR_LOCAL_MESSAGE

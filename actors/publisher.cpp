@@ -1,11 +1,11 @@
 #include "actors/publisher.hpp"
 
+#include "actors/follower.hpp"
+#include "actors/table_description.hpp"
 #include "actors/view_loader.hpp"
 #include "runtime/core/backoff.hpp"
-#include "runtime/core/json.hpp"
 #include "runtime/core/log.hpp"
 #include "runtime/metrics/registry.hpp"
-#include "runtime/table/view_chain.hpp"
 
 #include <algorithm>
 #include <caf/event_based_actor.hpp>
@@ -15,7 +15,6 @@
 #include <deque>
 #include <fmt/format.h>
 #include <map>
-#include <mutex>
 #include <set>
 
 namespace weir::actors {
@@ -45,16 +44,8 @@ using subscription_id = std::pair<session_id, std::uint32_t>; // the session's g
 struct waiting {
   std::variant<view_subscribe, view_query, view_history> who;
   std::int64_t since_ms = 0;
+  std::uint64_t ticket = 0; // of the follower
 };
-
-std::string_view kind_name(table_kind kind) {
-  switch (kind) {
-  case table_kind::latest: return "latest";
-  case table_kind::aggregate: return "aggregate";
-  case table_kind::log: return "log";
-  }
-  return "latest";
-}
 
 struct publisher_state {
   static inline const char* name = "publisher";
@@ -68,6 +59,7 @@ struct publisher_state {
   std::set<partition_key> loading;
   std::int64_t load_again_ms = 0; // after a failed load; 0: at once
   backoff retry{100ms, 5s};
+  follower others; // partitions of other nodes
   std::map<subscription_id, subscriber> subscribers;
   std::map<table::lane_id, std::map<const void*, lane_home>> lanes;
   std::int64_t wake_ms = 0; // a flush_atom is under way for then; 0: none
@@ -100,6 +92,7 @@ struct publisher_state {
     channel = std::make_unique<table::channel>(config.table, config.ref.generation, partitions, std::move(options));
     ++life;
     loading.clear();
+    others.abandon();
     load_again_ms = 0;
     load();
   }
@@ -108,6 +101,7 @@ struct publisher_state {
     channel.reset();
     ++life;
     loading.clear();
+    others.abandon();
     rows_gauge.set(0);
     bytes_gauge.set(0);
   }
@@ -155,13 +149,53 @@ struct publisher_state {
          // again
       load_again_ms = now_ms() + retry.next().count();
     load();
+    follow();
     round();
-    if (channel->ready())
-      serve_queue();
+    serve_queue();
+  }
+
+  // -- what other nodes write
+
+  void follow() {
+    if (!channel || !others.due(now_ms(), channel->ready()))
+      return;
+    std::vector<std::pair<partition_key, table::known_version>> parts;
+    for (const auto& p : others.followed())
+      if (const auto known = channel->known(p))
+        parts.emplace_back(p, *known);
+    others.begin(now_ms(), parts.size(), channel->ready());
+    publisher_actor me = self;
+    for (const auto& [p, known] : parts)
+      read_changes(*config.node->store, config.table, config.ref, p, known,
+                   [me, key = p, n = life](result<changes_read> read) {
+                     caf::anon_send(me, part_followed{n, key, std::move(read)});
+                   });
+  }
+
+  void on_followed(const part_followed& m) {
+    if (!channel || m.life != life)
+      return;
+    const bool last = others.arrived();
+    take(); // its owner may be this node by now, and the first to say so
+    if (m.read && others.followed().contains(m.partition)) {
+      if (m.read->whole)
+        channel->want(m.partition);
+      for (const auto& c : m.read->changes)
+        publications.add(static_cast<double>(c->rows.size() + c->entries.size()));
+      channel->apply(m.read->changes, config.node->wall_ms());
+    }
+    load();
+    round();
+    if (!last)
+      return;
+    serve_queue();
+    follow();
   }
 
   void take() {
     auto content = config.inbox->take();
+    for (const auto& c : content.changes)
+      others.heard(c->source);
     if (!channel)
       return;
     if (content.gap) {
@@ -169,6 +203,7 @@ struct publisher_state {
       channel->lost();
       ++life; // loads under way may have been read before what was lost
       loading.clear();
+      others.abandon();
     }
     for (const auto& c : content.changes)
       publications.add(static_cast<double>(c->rows.size() + c->entries.size()));
@@ -184,6 +219,8 @@ struct publisher_state {
       auto out = channel->flush(now);
       if (out.reset)
         return reset();
+      for (const auto lane : out.ended)
+        end(lane);
       for (const auto& [lane, frames] : out.lanes)
         for (const auto& [reactor, home] : lanes[lane])
           for (const auto& part : frames)
@@ -198,11 +235,19 @@ struct publisher_state {
     }
   }
 
+  // Its sessions unsubscribe, and subscribe anew.
+  void end(table::lane_id lane) {
+    const auto at = lanes.find(lane);
+    if (at == lanes.end())
+      return;
+    for (const auto& [reactor, home] : at->second)
+      caf::anon_send(home.actor, lane_ended{home.port});
+    lanes.erase(at);
+  }
+
   void reset() {
-    for (const auto& [lane, homes] : lanes)
-      for (const auto& [reactor, home] : homes)
-        caf::anon_send(home.actor, lane_ended{home.port});
-    lanes.clear();
+    while (!lanes.empty())
+      end(lanes.begin()->first);
     subscribers.clear();
     count_subscriptions();
   }
@@ -231,17 +276,33 @@ struct publisher_state {
     return reply;
   }
 
-  void on_subscribe(const view_subscribe& m) {
+  // Whether somebody who asks now can be answered from memory.
+  bool up_to_date() {
     want();
-    if (!channel || !channel->ready()) {
-      if (queue.size() >= config.most_waiting)
-        return answer(m, refusal(100, true, "the table is being loaded and too many wait for it"));
-      queue.push_back({m, now_ms()});
-      return;
-    }
+    if (!channel)
+      return false;
     on_inbox(); // what is committed by now is part of the answer
-    if (!channel->ready())
-      return on_subscribe(m); // it has just lost its place and is loaded again: wait in the queue
+    return channel->ready() && others.followed().empty();
+  }
+
+  // False: too many wait already.
+  template <class Question>
+  bool wait(const Question& m) {
+    if (queue.size() >= config.most_waiting)
+      return false;
+    queue.push_back({m, now_ms(), others.ticket()});
+    follow();
+    return true;
+  }
+
+  void on_subscribe(const view_subscribe& m) {
+    if (up_to_date())
+      return serve(m);
+    if (!wait(m))
+      answer(m, refusal(100, true, "the table is being loaded and too many wait for it"));
+  }
+
+  void serve(const view_subscribe& m) {
     auto request = m.request;
     if (config.table.max_rate)
       request.lane.interval_ms =
@@ -316,18 +377,13 @@ struct publisher_state {
   }
 
   void on_history(const view_history& m) {
-    want();
-    if (!channel || !channel->ready()) {
-      if (queue.size() >= config.most_waiting)
-        return answer(m, no_history("the table is being loaded and too many wait for it"));
-      queue.push_back({m, now_ms()});
-      return;
-    }
-    on_inbox();
-    if (!channel->ready())
-      return on_history(m);
-    answer(m, channel->history(m.request, m.rows, config.node->wall_ms()));
+    if (up_to_date())
+      return serve(m);
+    if (!wait(m))
+      answer(m, no_history("the table is being loaded and too many wait for it"));
   }
+
+  void serve(const view_history& m) { answer(m, channel->history(m.request, m.rows, config.node->wall_ms())); }
 
   // -- REST
 
@@ -341,121 +397,35 @@ struct publisher_state {
 
   void on_query(const view_query& m) {
     if (m.kind == view_query::what::description && (!channel || !channel->ready()))
-      return describe_from_redis(m);
-    if (m.kind != view_query::what::description)
-      want();
-    if (!channel || !channel->ready()) {
-      if (queue.size() >= config.most_waiting)
-        return m.respond(rest_error(503, "overloaded", "the table is being loaded and too many wait for it"));
-      queue.push_back({m, now_ms()});
-      return;
-    }
-    on_inbox();
+      return describe_stored(*config.node, config.table, config.ref, partitions, m.respond);
+    if (up_to_date())
+      return serve(m);
+    if (!wait(m))
+      m.respond(rest_error(503, "overloaded", "the table is being loaded and too many wait for it"));
+  }
+
+  void serve(const view_query& m) {
     switch (m.kind) {
     case view_query::what::page:
       return m.respond(channel->rest_page(m.limit, m.cursor, m.rows, config.node->wall_ms()));
     case view_query::what::row: return m.respond(channel->rest_row(m.rows.key, m.rows.where));
     case view_query::what::description: {
       table::rest_reply reply;
-      reply.body = describe(channel->count(), channel->watermark(), channel->epoch());
+      reply.body = table_description(config.table, channel->count(), channel->watermark(), channel->epoch());
       return m.respond(std::move(reply));
     }
-    }
-  }
-
-  std::string describe(std::uint64_t rows, version watermark, const std::string& epoch) const {
-    return fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})",
-                       json_quote(config.table.name), kind_name(config.table.kind), json_quote(config.table.from), rows,
-                       watermark.value, json_quote(epoch));
-  }
-
-  // A table that nobody looks at is not loaded only to be counted. Rows that have parts in several partitions are
-  // counted by part.
-  void describe_from_redis(const view_query& m) {
-    if (partitions.empty()) {
-      table::rest_reply reply;
-      reply.body = describe(0, {}, {});
-      return m.respond(std::move(reply));
-    }
-    struct gathering {
-      std::mutex mutex;
-      std::vector<redis::partition_state> heads;
-      std::uint64_t rows = 0;
-      std::size_t open = 0;
-      bool failed = false;
-    };
-    auto all = std::make_shared<gathering>();
-    all->heads.resize(partitions.size());
-    const bool log = config.table.kind == table_kind::log;
-    all->open = partitions.size() * (log ? 1 : 2);
-    const auto arrived = [all, respond = m.respond, this_config = config, keys = partitions](auto&& note) {
-      bool last;
-      {
-        std::lock_guard lock(all->mutex);
-        note(*all);
-        last = --all->open == 0;
-      }
-      if (!last)
-        return;
-      if (all->failed) {
-        // The table is there all the same; what only Redis knows is not.
-        table::rest_reply unknown;
-        unknown.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":null,"offset":0,"epoch":""}})",
-                                   json_quote(this_config.table.name), kind_name(this_config.table.kind),
-                                   json_quote(this_config.table.from));
-        return respond(std::move(unknown));
-      }
-      table::view_chain chain;
-      for (std::uint32_t i = 0; i < keys.size(); ++i) {
-        chain.index_of(keys[i]);
-        const auto at = all->heads[i].tables.find(this_config.ref.text());
-        const auto changed = at == all->heads[i].tables.end() ? version{} : at->second.changed;
-        static_cast<void>(
-            chain.load(i, all->heads[i].stream, all->heads[i].last, changed)); // a fresh chain takes any load
-        if (this_config.table.kind == table_kind::log && at != all->heads[i].tables.end())
-          all->rows += at->second.records;
-      }
-      table::rest_reply reply;
-      reply.body = fmt::format(R"({{"name":{},"kind":"{}","from":{},"rows":{},"offset":{},"epoch":{}}})",
-                               json_quote(this_config.table.name), kind_name(this_config.table.kind),
-                               json_quote(this_config.table.from), all->rows, chain.watermark().value,
-                               json_quote(chain.epoch_text(this_config.table.fingerprint, this_config.ref.generation)));
-      respond(std::move(reply));
-    };
-    for (std::size_t i = 0; i < partitions.size(); ++i) {
-      config.node->store->read_head(partitions[i], [arrived, i](result<redis::partition_state> head) {
-        arrived([&](gathering& g) {
-          if (head)
-            g.heads[i] = std::move(*head);
-          else
-            g.failed = true;
-        });
-      });
-      if (!log)
-        config.node->store->count_rows(partitions[i], config.ref, redis::table_buckets(config.table.expected_rows),
-                                       [arrived](result<std::uint64_t> rows) {
-                                         arrived([&](gathering& g) {
-                                           if (rows)
-                                             g.rows += *rows;
-                                           else
-                                             g.failed = true;
-                                         });
-                                       });
     }
   }
 
   // -- who waits
 
+  // In the order in which they came.
   void serve_queue() {
-    auto served = std::move(queue);
-    queue.clear();
-    for (auto& w : served) {
-      if (const auto* s = std::get_if<view_subscribe>(&w.who))
-        on_subscribe(*s);
-      else if (const auto* h = std::get_if<view_history>(&w.who))
-        on_history(*h);
-      else
-        on_query(std::get<view_query>(w.who));
+    on_inbox();
+    while (channel && channel->ready() && !queue.empty() && others.served(queue.front().ticket)) {
+      const auto w = std::move(queue.front());
+      queue.pop_front();
+      std::visit([this](const auto& who) { serve(who); }, w.who);
     }
   }
 
@@ -478,7 +448,9 @@ struct publisher_state {
       return;
     channel->tick(config.node->wall_ms());
     load();
+    follow();
     round();
+    serve_queue(); // where the last partition of another node has become this one's
     rows_gauge.set(static_cast<double>(channel->count()));
     bytes_gauge.set(static_cast<double>(channel->bytes()));
     if (channel->ready())
@@ -492,6 +464,7 @@ struct publisher_state {
     if (m.partitions == partitions)
       return;
     partitions = m.partitions;
+    others.set_partitions(partitions);
     if (channel) {
       reset();
       drop();
@@ -527,6 +500,8 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
       [self](const view_history& m2) { self->state.on_history(m2); },
       [self](const view_query& m2) { self->state.on_query(m2); },
       [self](const part_loaded& m2) { self->state.on_loaded(m2); },
+      [self](const partitions_here& m2) { self->state.others.set_own(m2.partitions); },
+      [self](const part_followed& m2) { self->state.on_followed(m2); },
       [self](caf::tick_atom) { self->state.on_tick(); },
       [self](caf::flush_atom) {
         self->state.wake_ms = 0;

@@ -2,11 +2,13 @@
 //
 // Duty: keeps the table's view (or ring) in memory while anyone subscribes or asks, and a grace time after; takes
 // committed changes from the inbox, encodes each round of them once and hands the shared frame to every live session;
-// answers subscribe, catch-up and REST. Promise: never waits for a session (I6); shows nothing that Redis has not
-// acknowledged (I4). Frames are made once for each lane (who sees the same rows, written alike, at the same pace) and
-// go once to each reactor. A restart loads the view anew; sessions subscribe again.
+// answers subscribe, catch-up and REST. What other nodes write, it reads from Redis (actors/follower). Promise: never
+// waits for a session (I6); shows nothing that Redis has not acknowledged (I4). Frames are made once for each lane (who
+// sees the same rows, written alike, at the same pace) and go once to each reactor. A restart loads the view anew;
+// sessions subscribe again.
 #pragma once
 
+#include "actors/change_reader.hpp"
 #include "actors/context.hpp"
 #include "actors/handles.hpp"
 #include "runtime/http/lane_port.hpp"
@@ -65,6 +67,12 @@ struct part_loaded {
   result<table::partition_load> part;
 };
 
+struct part_followed {
+  std::uint64_t life = 0; // of the view
+  partition_key partition;
+  result<changes_read> read;
+};
+
 struct subscribe_answered {
   std::uint32_t generation = 0;
   table::subscribe_reply reply;
@@ -118,6 +126,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::view_unsubscribe)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::view_catch_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::view_query)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::part_loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::part_followed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::subscribe_answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::fan_out_arrived)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::catch_up_arrived)

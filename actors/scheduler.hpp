@@ -9,12 +9,15 @@
 // soon as the lease has run out, by whoever has it next. Everything it changes carries the lease's token, so what a
 // scheduler that was taken over still does is refused.
 //
+// A job and its executions are plain classes of this actor: actors/job_runner, actors/execution_run.
+//
 // An execution: begin (STARTING) -> start (STARTED) -> reducers -> the shares' last checkpoints, where the result takes
 // more than one transaction or goes to a topic -> the job's writer -> topic -> end. A restart of this actor is a
 // takeover.
 #pragma once
 
 #include "actors/batch_reducer.hpp"
+#include "actors/input_watch.hpp"
 #include "actors/job_writer.hpp"
 
 namespace weir::actors {
@@ -40,7 +43,7 @@ struct lease_answered {
   result<redis::lease> lease;
 };
 
-enum class job_step { adopt, begin, start, checkpoint, stop, end, abandon, history };
+enum class job_step { adopt, begin, start, checkpoint, stop, end, abandon, left, history };
 
 struct job_answered {
   std::string job;
@@ -50,6 +53,18 @@ struct job_answered {
   std::uint32_t share = 0;
   result<redis::job_answer> answer;
   std::vector<std::string> history;
+};
+
+// How far the table of a job that runs on changes has got.
+struct input_read {
+  std::string job;
+  result<input_state> state;
+};
+
+// How many rows an execution is to read.
+struct input_counted {
+  std::string job;
+  std::uint64_t run = 0, total = 0;
 };
 
 enum class job_verb { stop, restart, abandon };
@@ -66,4 +81,6 @@ scheduler_actor spawn_scheduler(caf::actor_system& system, scheduler_config conf
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::lease_answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::job_answered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::input_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::input_counted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::control_job)

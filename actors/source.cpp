@@ -259,7 +259,17 @@ struct source_state {
       o.generation = m.generation;
       spawn(p, o);
     }
+    tell_own();
     try_assign(false);
+  }
+
+  // The publishers read what other nodes write.
+  void tell_own() {
+    std::set<partition_key> own;
+    for (const auto& [p, o] : owned)
+      own.insert({config.node->topo.name, config.source.name, p});
+    for (const auto& t : config.tables)
+      caf::anon_send(t.publisher, partitions_here{own});
   }
 
   void on_start(const start_resolved& m) {
@@ -336,6 +346,7 @@ struct source_state {
       commit();
     owned.erase(p);
     leaving.erase(p);
+    tell_own();
     board().source(config.source.name, [&](source_status& s) { s.partitions.erase(p.value); });
     // Somebody else's from now on: a lag that nobody measures must not stand there. Here, since no actor of ours counts
     // in it any more.

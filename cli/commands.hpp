@@ -91,8 +91,9 @@ struct jobs_options {
   std::string verb; // list, show, history, run, stop, restart, abandon
   std::string job;  // all but list
   bool json = false;
-  bool no_wait = false;     // run, restart: do not wait for the end
-  std::uint32_t limit = 20; // history
+  std::vector<std::string> parameters; // run: NAME=VALUE
+  bool no_wait = false;                // run, restart: do not wait for the end
+  std::uint32_t limit = 20;            // history
   std::string ca_file;
   std::string token_file;
 };

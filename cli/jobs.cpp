@@ -104,11 +104,9 @@ int list(node& to, bool as_json) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& j : all.body.at("jobs")) {
     const auto& last = j.at("last");
-    const auto every = text(j.at("every"));
-    rows.push_back({text(j.at("name")), every.empty() ? "on demand" : "every " + every,
-                    j.at("running").get<bool>() ? "running" : "idle", last.is_null() ? "-" : text(last.at("status")),
-                    last.is_null() ? "-" : when(last.at("ended")), when(j.at("next_fire")),
-                    last.is_null() ? "" : text(last.at("message"))});
+    rows.push_back({text(j.at("name")), text(j.at("trigger")), j.at("running").get<bool>() ? "running" : "idle",
+                    last.is_null() ? "-" : text(last.at("status")), last.is_null() ? "-" : when(last.at("ended")),
+                    when(j.at("next_fire")), last.is_null() ? "" : text(last.at("message"))});
   }
   std::string out;
   print_table(out, {"JOB", "TRIGGER", "STATE", "LAST", "ENDED", "NEXT", "MESSAGE"}, rows);
@@ -125,9 +123,8 @@ int show(node& to, bool as_json) {
     return exit_ok;
   }
   const auto& j = job.body;
-  const auto every = text(j.at("every"));
-  fmt::print("job {}  {}  reads {}  writes {} {}\n", text(j.at("name")), every.empty() ? "on demand" : "every " + every,
-             text(j.at("read")), text(j.at("write").at("table")), text(j.at("write").at("topic")));
+  fmt::print("job {}  {}  reads {}  writes {} {}\n", text(j.at("name")), text(j.at("trigger")), text(j.at("read")),
+             text(j.at("write").at("table")), text(j.at("write").at("topic")));
   const auto describe = [](const char* what, const json& e) {
     fmt::print("{}: execution {}  {}  fire time {}  read {}  filtered {}  skipped {}  written {}{}\n", what,
                text(e.at("execution")), text(e.at("status")), when(e.at("fire")), text(e.at("read")),
@@ -178,10 +175,31 @@ int tell(const json& e, bool as_json) {
   return status == "FAILED" ? exit_software : exit_ok;
 }
 
+// How far an execution is: "[=====     ] 52 %  520000 of 1000000  410000/s  1 s left".
+std::string progress_bar(const json& now) {
+  constexpr std::size_t width = 30;
+  const auto number = [&](const char* name) {
+    const auto at = now.find(name);
+    return at != now.end() && at->is_number() ? at->get<std::uint64_t>() : 0;
+  };
+  const auto read = number("read"), total = number("total");
+  std::string out;
+  if (total > 0) {
+    const auto part = std::min(1.0, static_cast<double>(read) / static_cast<double>(total));
+    const auto full = static_cast<std::size_t>(part * width);
+    out = fmt::format("[{:=<{}}{: <{}}] {:3.0f} %  {} of {}", "", full, "", width - full, part * 100, read, total);
+  } else {
+    out = fmt::format("read {}", read);
+  }
+  out += fmt::format("  {}/s", number("rows_per_s"));
+  if (const auto left = now.find("left_ms"); left != now.end() && left->is_number())
+    out += fmt::format("  {} s left", (left->get<std::int64_t>() + 999) / 1000);
+  return out;
+}
+
 // Until the execution has ended; a line that is written over on a terminal, a line a second elsewhere: none.
 int follow(node& to, const std::string& id, bool as_json) {
   const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  std::uint64_t before = 0;
   int failures = 0;
   for (;;) {
     std::this_thread::sleep_for(look_again); // the refresh interval
@@ -208,17 +226,23 @@ int follow(node& to, const std::string& id, bool as_json) {
     if (job.code != exit_ok || job.body.at("present").is_null())
       continue;
     const auto& now = job.body.at("present");
-    const auto read = now.value("read", std::uint64_t{0});
-    const auto rate =
-        static_cast<double>(read - std::min(read, before)) / std::chrono::duration<double>(look_again).count();
-    before = read;
-    fmt::print(stderr, "\r\x1b[K{}  {}  read {} ({:.0f}/s)", id, now.value("status", ""), read, rate);
+    fmt::print(stderr, "\r\x1b[K{}  {}  {}", id, now.value("status", ""), progress_bar(now));
     std::fflush(stderr);
   }
 }
 
 int act(node& to, const jobs_options& options) {
-  auto answer = to.post(to.path("/" + options.verb));
+  auto path = "/" + options.verb;
+  for (const auto& given : options.parameters) {
+    const auto equals = given.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      fmt::print(stderr, "weir: --param {}: write NAME=VALUE\n", given);
+      return exit_usage;
+    }
+    path += fmt::format("{}{}={}", path.find('?') == std::string::npos ? '?' : '&',
+                        http::percent_encode(given.substr(0, equals)), http::percent_encode(given.substr(equals + 1)));
+  }
+  auto answer = to.post(to.path(path));
   if (answer.code != exit_ok)
     return answer.code;
   const auto status = answer.body.value("status", std::string{});

@@ -153,6 +153,9 @@ int main(int argc, char** argv) {
       v.command->add_option("job", jobs.job, "The job's name")->required()->option_text("JOB");
     if (name == "run" || name == "restart")
       v.command->add_flag("--no-wait", jobs.no_wait, "Do not wait for its end");
+    if (name == "run")
+      v.command->add_option("--param", jobs.parameters, "A parameter of this run; may be given several times")
+          ->option_text("NAME=VALUE");
     if (name == "history")
       v.command->add_option("--limit", jobs.limit, "At most so many, 1 to 1000; default 20")
           ->check(CLI::Range(1, 1000).description(""))

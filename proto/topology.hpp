@@ -15,6 +15,9 @@ namespace weir {
 
 using duration = std::chrono::milliseconds;
 
+// As a topology file would say it: "10s", "1500ms".
+std::string to_text(duration d);
+
 struct kafka_config {
   std::string brokers = "embedded";
   std::string group; // default: the topology's name; each source reads as "<group>.<source>"
@@ -88,12 +91,14 @@ enum class table_kind { latest, aggregate, log };
 // Who may read a table: everybody ("public"), whoever has a good token, or whom the token's claims name.
 enum class table_access { everybody, authenticated, claims };
 
-enum class function { count, sum, min, max, avg, first, last };
+// Those after `last` are of jobs alone.
+enum class function { count, sum, min, max, avg, first, last, var, stddev, rate, distinct, top, percentile };
 
 struct aggregate_field {
   std::string name;
   function fn = function::count;
-  std::string pointer; // empty for count
+  std::string pointer;        // empty for count, and for a rate of records
+  std::uint64_t argument = 0; // top: how many values; percentile: in millionths of a percent (p99.9: 99'900'000)
 };
 
 struct table_config {
@@ -124,24 +129,47 @@ struct table_config {
 
 // Fire times that nobody was there for: run the newest of them, all of them, or none.
 enum class missed_policy { once, all, skip };
+// Fire times that pass while the job is running: over, or the newest of them runs when it has ended.
+enum class overlap_policy { skip, queue };
+
+// Of a job that runs on changes of the table it reads.
+struct change_trigger {
+  duration dirty_for{5'000};            // it runs so long after the first change that its last run has not seen
+  std::optional<std::uint64_t> changes; // or as soon as there were so many
+};
 
 struct job_config {
   std::string name;
-  std::optional<duration> every; // none: on demand only
+  // When it runs: at most one of every, cron and change; none of them and no `after`: on demand only.
+  std::optional<duration> every;
+  std::string cron, zone = "UTC"; // runtime/batch/cron.hpp
+  std::optional<change_trigger> change;
+  std::vector<std::string> after; // each of these jobs has completed another execution
   missed_policy missed = missed_policy::once;
+  overlap_policy overlap = overlap_policy::skip;
+  duration jitter{0};
   std::string read_table;
-  std::optional<duration> last; // window of a log by event time
+  std::optional<duration> last;                            // window of a log by event time, up to the fire time
+  std::optional<duration> window;                          // the newest of these that is over, aligned to 1970
+  duration lateness{0};                                    // after its end
+  std::vector<std::pair<std::string, std::string>> derive; // field -> expression, in the file's order
+  std::map<std::string, scalar> parameters;                // by name: what they are where a run says nothing else
   condition where;
-  std::string group_by; // pointer; empty: one group, key "all"
+  std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;
   std::string write_table, write_topic;    // either may be empty
   bool replace = false;                    // of the table: rows that the result has not, go
   std::uint32_t chunk = 5'000;             // rows of the result in one transaction
+  std::string dead_letter;                 // topic of rows that can't be used; empty: they are only counted
+  std::uint64_t throttle = 250'000;        // rows read a second, of one execution; 0: as fast as it goes
   std::optional<std::uint64_t> skip_limit; // of unusable rows; more, and the execution fails. None: no limit
   std::uint32_t retries = 3;               // of an execution, after errors that pass by themselves
   duration deadline{600'000};              // of an execution
   std::string fingerprint;                 // over all that a result depends on. Hex
 };
+
+// When a job runs, for people: "every 10s", "cron */5 * * * * (Europe/Berlin)", "on change", "after a, b", "on demand".
+std::string trigger_text(const job_config& job);
 
 // Of the node that schedules.
 struct scheduler_settings {

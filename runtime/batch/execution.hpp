@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,11 @@ struct execution {
   std::uint64_t total = 0;                // rows to read, as far as known; 0: not known
   std::uint64_t written = 0, commits = 0; // rows and transactions of the result
   std::string message;                    // why it failed
+  // Why it began, so that the same does not begin another one: the executions of other jobs that it comes after, by
+  // job; and how far its table was.
+  std::map<std::string, std::string> seen;
+  std::uint64_t input_version = 0, input_positions = 0;
+  std::map<std::string, std::string> parameters; // of this run (runtime/batch/parameters.hpp)
 };
 
 // "<fire time>.<number of the try>": unique for the job, orders by time.

@@ -1,8 +1,10 @@
-// Filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a time.
+// Derives fields of, filters, groups and reduces rows of a table or entries of a log for a job. Pure; one thread at a
+// time.
 //
 // One reducer for each input partition, merged in ascending partition number: that fixes the order in which doubles are
-// added, and with it their bits, if each partition's rows come in one order. A row's group key follows the rules for
-// row keys.
+// added, and with it their bits, if each partition's rows come in one order. What does not add up doubles is the same
+// in any order (of `top`: while it is exact). A row's group key follows the rules for row keys; the key of several
+// fields is the JSON array of these as strings (["north","7"]), without blanks, at most table::max_key_bytes long.
 #pragma once
 
 #include "proto/ids.hpp"
@@ -26,14 +28,16 @@ struct reduce_counts {
 
 class reducer {
 public:
-  // Uses where, group_by and fields of the job. More groups than `most_groups` (merged ones too) is an error.
-  explicit reducer(const job_config& job, std::size_t most_groups = 1'000'000);
+  // Uses derive, where, group_by, fields, last and window of the job (what a rate is taken over; else the span of the
+  // event times of all rows that count). More groups than `most_groups` (merged ones too) is an error, and so is more
+  // than `most_bytes` for what grows within them: percentiles, distinct and top.
+  explicit reducer(const job_config& job, std::size_t most_groups = 1'000'000, std::size_t most_bytes = 256u << 20);
   ~reducer();
   reducer(reducer&&) noexcept;
   reducer& operator=(reducer&&) noexcept;
 
-  // `row`: a visible row (table/merge.hpp) or a log entry, as JSON text. Error: ec::overloaded, too many groups;
-  // nothing more is to be added.
+  // `row`: a visible row (table/merge.hpp) or a log entry, as JSON text. at.time_ms: its event time. Error:
+  // ec::overloaded, too many groups or too large ones; nothing more is to be added.
   result<void> add(std::string_view row, const stamp& at = {});
   // Adds what `later` saw. Same job.
   result<void> merge(const reducer& later);
@@ -45,6 +49,8 @@ public:
   result<void> restore(std::string_view saved);
 
   const reduce_counts& counts() const;
+  // Why the row added last was skipped; empty: it was not.
+  std::string_view skipped_because() const;
   std::size_t groups() const;
   // Group key -> row as JSON, ascending by key. Without group_by: one row "all", also if nothing was read.
   std::vector<std::pair<std::string, std::string>> rows() const;

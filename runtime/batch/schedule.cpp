@@ -11,64 +11,125 @@ std::int64_t multiple_up_to(std::int64_t now, std::int64_t every) {
   return now - (rest < 0 ? rest + every : rest);
 }
 
+std::int64_t length_of(duration every) { return std::max<std::int64_t>(1, every.count()); }
+
+// SplitMix64 (Steele, Lea, Flood 2014): a well mixed number from each number.
+std::uint64_t mixed(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
 } // namespace
 
-interval_schedule::interval_schedule(std::optional<duration> every, std::int64_t now_ms,
-                                     std::optional<std::int64_t> last_fire_ms, missed_policy missed)
-    : all_(missed == missed_policy::all) {
-  if (every)
-    every_ms_ = std::max<std::int64_t>(1, every->count());
-  // The first run waits for the next multiple: a start in the middle is no fire time.
-  last_ = std::max(now_ms, last_fire_ms.value_or(now_ms));
-  if (last_fire_ms && missed != missed_policy::skip)
-    last_ = *last_fire_ms;
-  if (every_ms_ && all_ && (now_ms - last_) / *every_ms_ > most_missed) {
-    const auto from = multiple_up_to(now_ms, *every_ms_) - most_missed * *every_ms_;
-    skipped_ += static_cast<std::uint64_t>((from - multiple_up_to(last_, *every_ms_)) / *every_ms_);
-    last_ = from;
+result<timing> timing::of(const job_config& job) {
+  if (job.every)
+    return timing(*job.every);
+  if (job.cron.empty())
+    return timing();
+  auto expression = cron::parse(job.cron);
+  if (!expression)
+    return tl::unexpected(expression.error());
+  auto in = load_zone(job.zone);
+  if (!in)
+    return tl::unexpected(in.error());
+  return timing(*expression, std::move(*in));
+}
+
+std::optional<std::int64_t> timing::next(std::int64_t after_ms) const {
+  if (const auto* every = std::get_if<duration>(&when_))
+    return multiple_up_to(after_ms, length_of(*every)) + length_of(*every);
+  if (const auto* times = std::get_if<cron_times>(&when_))
+    return times->expression.next(after_ms, *times->in);
+  return std::nullopt;
+}
+
+std::vector<std::int64_t> timing::between(std::int64_t after_ms, std::int64_t upto_ms) const {
+  std::vector<std::int64_t> out;
+  if (!*this || upto_ms <= after_ms)
+    return out;
+  // From a minute back and then ever longer, so that years of a job that fires each second cost no more than a minute.
+  for (std::int64_t span = 60'000;; span *= 8) {
+    const auto from = upto_ms - after_ms > span ? upto_ms - span : after_ms;
+    out.clear();
+    for (auto at = next(from); at && *at <= upto_ms; at = next(*at))
+      out.push_back(*at);
+    if (from == after_ms || out.size() >= most_missed)
+      break;
   }
+  if (out.size() > most_missed)
+    out.erase(out.begin(), out.end() - static_cast<std::ptrdiff_t>(most_missed));
+  return out;
 }
 
-std::optional<std::int64_t> interval_schedule::wake_at() const {
-  if (!every_ms_ || running_)
-    return {};
-  return multiple_up_to(last_, *every_ms_) + *every_ms_;
+schedule::schedule(timing when, std::int64_t now_ms, std::optional<std::int64_t> last_fire_ms,
+                   const schedule_options& options)
+    : when_(std::move(when)), options_(options) {
+  // The first run waits for the next fire time: a start in the middle is none.
+  last_ = std::max(now_ms, last_fire_ms.value_or(now_ms));
+  if (last_fire_ms && options.missed != missed_policy::skip)
+    last_ = *last_fire_ms;
 }
 
-std::optional<std::int64_t> interval_schedule::poll(std::int64_t now_ms) {
-  const auto due = wake_at();
-  if (!due || now_ms < *due)
-    return {};
-  const auto fire = all_ ? *due : multiple_up_to(now_ms, *every_ms_);
-  skipped_ += static_cast<std::uint64_t>((fire - *due) / *every_ms_);
-  last_ = fire;
-  running_ = true;
-  return fire;
+std::int64_t schedule::delay(std::int64_t fire_ms) const {
+  if (options_.jitter.count() <= 0)
+    return 0;
+  const auto range = static_cast<std::uint64_t>(options_.jitter.count()) + 1;
+  return static_cast<std::int64_t>(mixed(options_.seed ^ mixed(static_cast<std::uint64_t>(fire_ms))) % range);
 }
 
-std::optional<std::int64_t> interval_schedule::demand(std::int64_t now_ms) {
+// Those that passed and whose delay is over, oldest first.
+std::vector<std::int64_t> schedule::due(std::int64_t now_ms) const {
+  auto passed = when_.between(last_, now_ms);
+  while (!passed.empty() && now_ms < passed.back() + delay(passed.back()))
+    passed.pop_back();
+  return passed;
+}
+
+std::optional<std::int64_t> schedule::wake_at() const {
   if (running_)
     return {};
-  last_ = std::max(now_ms, last_ + 1);
+  const auto next = when_.next(last_);
+  return next ? std::optional(*next + delay(*next)) : std::nullopt;
+}
+
+std::optional<std::int64_t> schedule::poll(std::int64_t now_ms) {
+  const auto wake = wake_at();
+  if (!wake || now_ms < *wake)
+    return {};
+  const auto passed = due(now_ms);
+  if (passed.empty())
+    return {};
+  const bool all = options_.missed == missed_policy::all;
+  last_ = all ? passed.front() : passed.back();
+  skipped_ += all ? 0 : passed.size() - 1;
   running_ = true;
   return last_;
 }
 
-void interval_schedule::taken(std::int64_t fire_ms) {
+std::optional<std::int64_t> schedule::demand(std::int64_t fire_ms) {
+  if (running_)
+    return {};
+  last_ = std::max(fire_ms, last_ + 1);
+  running_ = true;
+  return last_;
+}
+
+void schedule::taken(std::int64_t fire_ms) {
   last_ = std::max(last_, fire_ms);
   running_ = true;
 }
 
-void interval_schedule::finished(std::int64_t now_ms) {
+void schedule::finished(std::int64_t now_ms) {
   running_ = false;
-  if (!every_ms_ || now_ms <= last_ || all_)
+  if (options_.missed == missed_policy::all || options_.overlap == overlap_policy::queue)
     return;
-  const auto passed = multiple_up_to(now_ms, *every_ms_);
-  const auto next = multiple_up_to(last_, *every_ms_) + *every_ms_;
-  if (passed >= next) {
-    skipped_ += static_cast<std::uint64_t>((passed - next) / *every_ms_ + 1);
-    last_ = passed;
-  }
+  const auto passed = due(now_ms);
+  if (passed.empty())
+    return;
+  skipped_ += passed.size();
+  last_ = passed.back();
 }
 
 } // namespace weir::batch

@@ -2,6 +2,7 @@
 
 #include "runtime/config/condition.hpp"
 #include "runtime/config/keys.hpp"
+#include "runtime/core/hash.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -15,17 +16,6 @@ namespace {
 using json = nlohmann::ordered_json;
 
 constexpr std::string_view hidden = "***";
-
-// FNV-1a: the same on every machine and in every release. It tells a definition from another one; nobody gains by a
-// collision.
-std::uint64_t stable_hash(std::string_view text) {
-  std::uint64_t h = 14695981039346656037ull;
-  for (const char c : text) {
-    h ^= static_cast<unsigned char>(c);
-    h *= 1099511628211ull;
-  }
-  return h;
-}
 
 bool secret_property(std::string_view name) {
   std::string low(name);
@@ -52,6 +42,31 @@ std::string without_passwords(std::string text) {
     at = colon + 1 + hidden.size();
   }
   return text;
+}
+
+// As it is written in a topology, in the shortest form: "max", "p99.9", "top10".
+std::string function_text(const aggregate_field& f) {
+  if (f.fn == function::top)
+    return fmt::format("top{}", f.argument);
+  if (f.fn != function::percentile)
+    return std::string(functions[static_cast<std::size_t>(f.fn)]);
+  auto text = fmt::format("p{}.{:06}", f.argument / 1'000'000, f.argument % 1'000'000);
+  while (text.ends_with('0'))
+    text.pop_back();
+  if (text.ends_with('.'))
+    text.pop_back();
+  return text;
+}
+
+json canonical_fields(const std::vector<aggregate_field>& fields) {
+  json out = json::array();
+  for (const auto& f : fields) {
+    auto one = json::array({f.name, function_text(f)});
+    if (!f.pointer.empty())
+      one.push_back(f.pointer);
+    out.push_back(std::move(one));
+  }
+  return out;
 }
 
 json masked(const node& n, bool properties) {
@@ -88,12 +103,8 @@ void identify(table_config& t) {
     out["time"] = t.time;
   for (const auto& [name, pointer] : t.select)
     out["select"].push_back({name, pointer});
-  for (const auto& f : t.fields) {
-    auto one = json::array({f.name, functions[static_cast<std::size_t>(f.fn)]});
-    if (!f.pointer.empty())
-      one.push_back(f.pointer);
-    out["fields"].push_back(std::move(one));
-  }
+  if (!t.fields.empty())
+    out["fields"] = canonical_fields(t.fields);
   if (!t.where.empty())
     out["where"] = json::parse(canonical_text(t.where));
   if (t.kind != table_kind::log)
@@ -106,14 +117,18 @@ void identify(job_config& j) {
   json out = {{"read", j.read_table}};
   if (j.last)
     out["last"] = j.last->count();
-  if (!j.group_by.empty())
+  for (const auto& [name, value] : j.parameters)
+    std::visit([&, &key = name](const auto& v) { out["parameters"][key] = v; }, value);
+  if (j.window)
+    out["window"] = {j.window->count(), j.lateness.count()};
+  for (const auto& [name, expression] : j.derive)
+    out["derive"].push_back({name, expression});
+  if (j.group_by.size() == 1)
+    out["group_by"] = j.group_by.front();
+  else if (!j.group_by.empty())
     out["group_by"] = j.group_by;
-  for (const auto& f : j.fields) {
-    auto one = json::array({f.name, functions[static_cast<std::size_t>(f.fn)]});
-    if (!f.pointer.empty())
-      one.push_back(f.pointer);
-    out["fields"].push_back(std::move(one));
-  }
+  if (!j.fields.empty())
+    out["fields"] = canonical_fields(j.fields);
   if (!j.where.empty())
     out["where"] = json::parse(canonical_text(j.where));
   j.fingerprint = fmt::format("{:016x}", stable_hash(out.dump(-1, ' ', false, json::error_handler_t::replace)));

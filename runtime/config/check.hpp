@@ -49,7 +49,8 @@ private:
   std::optional<std::string> pointer(const spot& s, bool whole_record);
   std::optional<std::string> topic(const spot& s);
   std::optional<std::size_t> choice(const spot& s, std::string_view what, std::span<const std::string_view> choices);
-  condition where(const spot& s);
+  condition where(const spot& s, const std::map<std::string, scalar>* parameters = nullptr);
+  void parameters(job_config& j, const spot& s);
   std::string near(std::string_view word, std::span<const std::string_view> candidates,
                    std::string_view otherwise = "") const;
   std::optional<std::string> file_path(const spot& s); // resolved, and readable
@@ -73,19 +74,24 @@ private:
   void table(const member& m, const spot& s);
   void kind_rules(const spot& s, const table_config& t, const std::map<std::string, spot>& given);
   void job_table_rules(const table_config& t, const std::map<std::string, spot>& given);
-  std::vector<aggregate_field> fields(const spot& s, bool of_job);
-  void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
   void job(const member& m, const spot& s);
   void read(job_config& j, const spot& s);
   void write(job_config& j, const spot& s);
   void after(const std::string& job, const spot& s);
-  void trigger_rules(const spot& s, const std::map<std::string, spot>& given);
+  void trigger_rules(const job_config& j, const spot& s, const std::map<std::string, spot>& given);
+
+  // check_fields.cpp: what tables and jobs compute
+  std::vector<aggregate_field> fields(const spot& s, bool of_job);
+  void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
+  std::vector<std::string> group_by(const spot& s);
+  void derive(job_config& j, const spot& s);
 
   // references.cpp: what one part says of another
   void references();
   void table_source(const table_config& t);
   void job_tables(const job_config& j);
   void dead_letters();
+  void job_dead_letters();
   void job_cycles();
   void node_rules();
   void access_rules();

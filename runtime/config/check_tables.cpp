@@ -1,51 +1,16 @@
 // Tables and jobs, each by itself.
 #include "runtime/config/check.hpp"
 
-#include "runtime/config/cron.hpp"
+#include "runtime/batch/cron.hpp"
 #include "runtime/config/values.hpp"
 
 #include <algorithm>
 #include <array>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace weir::config {
 
 namespace {
-
-constexpr std::array available_functions{function::count, function::sum,   function::min, function::max,
-                                         function::avg,   function::first, function::last};
-constexpr std::size_t job_functions = 5; // jobs have the first five of them
-
-struct other_name {
-  std::string_view written, meant;
-};
-
-// Words that edit distance would not lead to the right one.
-constexpr std::array other_names{
-    other_name{"mean", "avg"},     other_name{"average", "avg"}, other_name{"median", "p50"},
-    other_name{"minimum", "min"},  other_name{"maximum", "max"}, other_name{"total", "sum"},
-    other_name{"variance", "var"}, other_name{"std", "stddev"},  other_name{"unique", "distinct"},
-    other_name{"number", "count"}, other_name{"newest", "last"}, other_name{"oldest", "first"}};
-
-// p50, p99, p99.9: above 0 and below 100.
-bool is_percentile(std::string_view text) {
-  if (text.size() < 2 || text.front() != 'p')
-    return false;
-  text.remove_prefix(1);
-  const auto dot = text.find('.');
-  const auto before = text.substr(0, dot);
-  const auto after = dot == std::string_view::npos ? std::string_view("0") : text.substr(dot + 1);
-  const auto digits = [](std::string_view t) {
-    return !t.empty() && std::all_of(t.begin(), t.end(), [](char c) { return c >= '0' && c <= '9'; });
-  };
-  const auto zero = [](std::string_view t) { return std::all_of(t.begin(), t.end(), [](char c) { return c == '0'; }); };
-  return digits(before) && digits(after) && before.size() <= 2 && after.size() <= 6 && !(zero(before) && zero(after));
-}
-
-bool looks_like_percentile(std::string_view text) {
-  return text.size() >= 2 && text.front() == 'p' && text.find_first_not_of("0123456789.", 1) == std::string_view::npos;
-}
 
 struct table_rule {
   std::string_view key;
@@ -179,75 +144,6 @@ void checker::job_table_rules(const table_config& t, const std::map<std::string,
     seen_[{"tables", t.name, "key"}] = found->second;
 }
 
-std::vector<aggregate_field> checker::fields(const spot& s, bool of_job) {
-  std::vector<aggregate_field> out;
-  if (!object(s, "'fields'"))
-    return out;
-  if (s.value->members.empty())
-    report(s, "'fields' is empty", R"(write {"n": "count"})");
-  each_named(s, [&](member& m, spot inner) {
-    if (m.name.empty())
-      report_name(m, inner.pointer, "a field without a name");
-    field(m.name, inner, of_job, out);
-  });
-  return out;
-}
-
-void checker::field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out) {
-  auto& n = *s.value;
-  std::string written;
-  node* argument = nullptr;
-  node function_at = n; // where the function's name stands
-  function_at.members.clear();
-  if (n.is(node::type::object)) {
-    if (n.members.size() != 1)
-      return report(s, fmt::format("a field is one function, not {}", n.members.size()), R"(write {"max": "/field"})");
-    written = n.members.front().name;
-    argument = &n.members.front().value;
-    function_at.at = n.members.front().at;
-    function_at.place = n.members.front().place;
-  } else if (const auto value = text(s)) {
-    written = *value;
-  } else {
-    return;
-  }
-  const auto known = std::find(std::begin(functions), std::end(functions), written);
-  const bool percentile = is_percentile(written);
-  if (known == std::end(functions) && !percentile) {
-    std::string remedy;
-    const auto other =
-        std::find_if(other_names.begin(), other_names.end(), [&](const other_name& o) { return o.written == written; });
-    if (other != other_names.end())
-      remedy = fmt::format("did you mean '{}'?", other->meant);
-    else if (is_pointer(written) && !written.empty())
-      remedy = fmt::format(R"(write {{"max": "{}"}}, with the function that you want)", written);
-    else if (looks_like_percentile(written))
-      remedy = "a percentile lies above 0 and below 100, such as 'p99'";
-    else
-      remedy = near(written, functions, fmt::format("there are: {}", fmt::join(functions, ", ")));
-    return report(function_at, s.pointer, fmt::format("unknown function '{}'", written), std::move(remedy));
-  }
-  const auto index = static_cast<std::size_t>(known - std::begin(functions));
-  std::string at;
-  if (written == "count") {
-    if (argument)
-      return report(function_at, s.pointer, "'count' counts records and takes no pointer", "write \"count\"");
-  } else if (argument) {
-    const auto value = pointer({argument, s.pointer + '/' + pointer_token(written)}, false);
-    if (!value)
-      return;
-    at = *value;
-  } else if (written != "rate") { // the rate of records needs no field
-    return report(s, fmt::format("'{}' needs the field it works on", written),
-                  fmt::format(R"(write {{"{}": "/field"}})", written));
-  }
-  const auto here = of_job ? job_functions : available_functions.size();
-  if (percentile || index >= here)
-    later(s, fmt::format("the function '{}' {}", written, of_job ? "in a job" : "in a table"));
-  if (!percentile && index < available_functions.size())
-    out.push_back({name, available_functions[index], std::move(at)});
-}
-
 void checker::job(const member& m, const spot& s) {
   auto& j = out_.jobs[m.name];
   j.name = m.name;
@@ -257,19 +153,43 @@ void checker::job(const member& m, const spot& s) {
                 "use letters, digits and . _ - in it, at most 128");
   if (!object(s, "a job"))
     return;
+  // Before `where`, wherever they stand.
+  if (auto* declared = s.value->find("parameters"))
+    parameters(j, {declared, s.pointer + "/parameters"});
   std::map<std::string, spot> given;
+  std::optional<duration> dirty_for;
+  std::optional<std::uint64_t> changes;
   each(s, job_keys, [&](std::string_view name, spot inner) {
     given[std::string(name)] = inner;
     if (name == "every") {
       j.every = time_span(inner, duration{100});
     } else if (name == "cron") {
-      if (const auto value = text(inner))
-        if (const auto fault = cron_fault(*value))
-          report(inner, fmt::format("'{}' is no cron expression: {}", *value, *fault),
-                 "write minute hour day month weekday, such as '*/5 * * * *'");
+      if (const auto value = text(inner)) {
+        if (const auto parsed = batch::cron::parse(*value); !parsed)
+          report(inner, fmt::format("'{}' is no cron expression: {}", *value, parsed.error().message),
+                 "write minute hour day month weekday, such as '*/5 * * * *', with the second in front if it is not 0");
+        j.cron = *value;
+      }
+    } else if (name == "zone") {
+      if (const auto value = text(inner)) {
+        if (const auto found = batch::load_zone(*value); !found)
+          report(inner, found.error().message,
+                 "write a name such as 'Europe/Berlin', or install the time zone database (package tzdata)");
+        j.zone = *value;
+      }
+    } else if (name == "jitter") {
+      j.jitter = time_span(inner, duration{0}).value_or(j.jitter);
+    } else if (name == "overlap") {
+      if (const auto value = choice(inner, "policy for runs that would overlap", overlap_policies))
+        j.overlap = static_cast<overlap_policy>(*value);
+    } else if (name == "dirty_for") {
+      dirty_for = time_span(inner, duration{0});
+    } else if (name == "changes") {
+      changes = whole(inner, 1, 1'000'000'000'000);
+      seen_[{"jobs", j.name, "changes"}] = inner;
     } else if (name == "on") {
       if (const auto value = choice(inner, "trigger", triggers); value && *value == 1)
-        later(inner, "change as a job's trigger");
+        j.change.emplace();
     } else if (name == "after") {
       after(m.name, inner);
     } else if (name == "missed") {
@@ -278,13 +198,13 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "read") {
       read(j, inner);
     } else if (name == "where") {
-      j.where = where(inner);
+      j.where = where(inner, &j.parameters);
     } else if (name == "group_by") {
-      j.group_by = pointer(inner, false).value_or("");
+      j.group_by = group_by(inner);
     } else if (name == "fields") {
       j.fields = fields(inner, true);
     } else if (name == "derive") {
-      (void)object(inner, "'derive'");
+      derive(j, inner);
     } else if (name == "write") {
       write(j, inner);
     } else if (name == "chunk") {
@@ -293,6 +213,17 @@ void checker::job(const member& m, const spot& s) {
       j.skip_limit = whole(inner, 0, 1'000'000'000);
     } else if (name == "retries") {
       j.retries = static_cast<std::uint32_t>(whole(inner, 0, 1000).value_or(j.retries));
+    } else if (name == "throttle") {
+      if (const auto value = text(inner)) {
+        const auto rows = parse_throttle(*value);
+        if (!rows)
+          report(inner, fmt::format("'{}' is no rate of rows", *value),
+                 "write how many rows a second are read at most, such as '100000/s', or 'none'");
+        j.throttle = rows.value_or(j.throttle);
+      }
+    } else if (name == "dead_letter") {
+      seen_[{"jobs", j.name, "dead_letter"}] = inner;
+      j.dead_letter = topic(inner).value_or("");
     } else if (name == "deadline") {
       j.deadline = time_span(inner, duration{1'000}).value_or(j.deadline);
     }
@@ -301,9 +232,37 @@ void checker::job(const member& m, const spot& s) {
     missing(s, "read", R"({"table": "a table"})");
   if (!given.contains("write"))
     report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
-  if (!given.contains("fields") && !given.contains("derive"))
+  if (!given.contains("fields"))
     missing(s, "fields", R"({"n": "count"})");
-  trigger_rules(s, given);
+  if (j.change) {
+    j.change->dirty_for = dirty_for.value_or(j.change->dirty_for);
+    j.change->changes = changes;
+  }
+  trigger_rules(j, s, given);
+}
+
+void checker::parameters(job_config& j, const spot& s) {
+  if (!object(s, "'parameters'"))
+    return;
+  each_named(s, [&](member& m, spot inner) {
+    if (!is_name(m.name))
+      return report_name(m, inner.pointer, fmt::format("'{}' is no name of a parameter", m.name),
+                         "use letters, digits and . _ - in it, at most 128");
+    const auto& n = *inner.value;
+    if (n.is(node::type::string))
+      j.parameters[m.name] = n.text;
+    else if (n.is(node::type::boolean))
+      j.parameters[m.name] = n.truth;
+    else if (n.is(node::type::integer))
+      j.parameters[m.name] = n.integer;
+    else if (n.is(node::type::natural))
+      j.parameters[m.name] = static_cast<std::int64_t>(std::min<std::uint64_t>(n.natural, INT64_MAX));
+    else if (n.is(node::type::real))
+      j.parameters[m.name] = n.real;
+    else
+      report(inner, fmt::format("a parameter is a string, a number or a boolean, not {}", kind_name(n)),
+             "write the value that it has where a run says nothing else");
+  });
 }
 
 void checker::read(job_config& j, const spot& s) {
@@ -315,18 +274,30 @@ void checker::read(job_config& j, const spot& s) {
   if (!object(s, "'read'"))
     return;
   bool table = false;
+  spot lateness;
   each(s, read_keys, [&](std::string_view name, spot inner) {
     if (name == "table") {
       table = true;
       j.read_table = text(inner).value_or("");
       seen_[{"jobs", j.name, "read"}] = inner;
-    } else {
+    } else if (name == "last") {
       j.last = time_span(inner);
       seen_[{"jobs", j.name, "last"}] = inner;
+    } else if (name == "window") {
+      j.window = time_span(inner);
+      seen_[{"jobs", j.name, "window"}] = inner;
+    } else {
+      j.lateness = time_span(inner, duration{0}).value_or(j.lateness);
+      lateness = inner;
     }
   });
   if (!table)
     missing(s, "table", "\"a table\"");
+  if (j.last && j.window)
+    report(seen_[{"jobs", j.name, "window"}], "'last' and 'window' exclude each other",
+           "'last' ends at the fire time, 'window' at a multiple of its length; keep one of them");
+  if (lateness && !j.window)
+    report(lateness, "there is no window that could be waited for", R"(add "window": "1m", or remove it)");
 }
 
 void checker::write(job_config& j, const spot& s) {
@@ -357,8 +328,10 @@ void checker::write(job_config& j, const spot& s) {
 
 void checker::after(const std::string& job, const spot& s) {
   const auto one = [&](const spot& at) {
-    if (auto value = text(at))
+    if (auto value = text(at)) {
+      out_.jobs[job].after.push_back(*value);
       after_[job].emplace_back(std::move(*value), at);
+    }
   };
   if (!s.value->is(node::type::array))
     return one(s);
@@ -368,7 +341,7 @@ void checker::after(const std::string& job, const spot& s) {
     one({&s.value->members[i].value, s.pointer + '/' + std::to_string(i)});
 }
 
-void checker::trigger_rules(const spot& s, const std::map<std::string, spot>& given) {
+void checker::trigger_rules(const job_config& j, const spot& s, const std::map<std::string, spot>& given) {
   std::string_view first;
   for (const auto* name : {"every", "cron", "on"}) {
     const auto found = given.find(name);
@@ -381,6 +354,17 @@ void checker::trigger_rules(const spot& s, const std::map<std::string, spot>& gi
   }
   if (first.empty() && !given.contains("after"))
     report(s, "a job without a trigger", R"(add "every": "10s", or "on": "demand")");
+  const auto needs = [&](const char* name, bool has, std::string_view what) {
+    if (const auto found = given.find(name); found != given.end() && !has)
+      report(found->second, fmt::format("'{}' means nothing without {}", name, what), "add it, or remove this");
+  };
+  const bool timed = given.contains("every") || given.contains("cron");
+  needs("zone", given.contains("cron"), "'cron'");
+  needs("jitter", timed, "'every' or 'cron'");
+  needs("overlap", timed, "'every' or 'cron'");
+  needs("missed", timed, "'every' or 'cron'");
+  needs("dirty_for", j.change.has_value(), R"("on": "change")");
+  needs("changes", j.change.has_value(), R"("on": "change")");
 }
 
 } // namespace weir::config

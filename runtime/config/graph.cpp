@@ -36,14 +36,6 @@ std::string_view kind_text(table_kind k) {
   return "";
 }
 
-std::string span_text(duration d) {
-  const auto ms = d.count();
-  for (const auto& [name, factor] : {std::pair{"d", 86'400'000LL}, {"h", 3'600'000LL}, {"m", 60'000LL}, {"s", 1000LL}})
-    if (ms >= factor && ms % factor == 0)
-      return fmt::format("{}{}", ms / factor, name);
-  return fmt::format("{}ms", ms);
-}
-
 graph build(const topology& t) {
   graph g;
   std::map<std::string, std::size_t> topics, sources, tables, jobs;
@@ -71,14 +63,22 @@ graph build(const topology& t) {
       g.edges.push_back({source->second, tables[name], table.where.empty() ? "" : "where", false});
   for (const auto& [name, job] : t.jobs) {
     jobs[name] = g.nodes.size();
-    g.nodes.push_back({shape::job, name, job.every ? "every " + span_text(*job.every) : "job"});
+    g.nodes.push_back({shape::job, name, trigger_text(job)});
     if (const auto read = tables.find(job.read_table); read != tables.end())
-      g.edges.push_back({read->second, jobs[name], job.last ? "last " + span_text(*job.last) : "", false});
+      g.edges.push_back({read->second, jobs[name],
+                         job.last     ? "last " + to_text(*job.last)
+                         : job.window ? "window " + to_text(*job.window)
+                                      : "",
+                         false});
     if (const auto write = tables.find(job.write_table); write != tables.end())
       g.edges.push_back({jobs[name], write->second, "", false});
     if (!job.write_topic.empty())
       g.edges.push_back({jobs[name], topic(job.write_topic, shape::topic), "", false});
   }
+  for (const auto& [name, job] : t.jobs)
+    for (const auto& before : job.after)
+      if (const auto other = jobs.find(before); other != jobs.end())
+        g.edges.push_back({other->second, jobs[name], "after", false});
   return g;
 }
 

@@ -29,19 +29,16 @@ inline constexpr key table_keys[] = {{"from"},           {"kind"},     {"key"}, 
                                      {"fields"},         {"ttl"},      {"time"},  {"keep"},   {"expected_rows"},
                                      {"max_view_bytes"}, {"max_rate"}, {"access"}};
 inline constexpr key keep_keys[] = {{"age"}, {"count"}};
-inline constexpr key job_keys[] = {{"every"},      {"cron", "cron as a job's trigger"},
-                                   {"on"},         {"after", "after as a job's trigger"},
-                                   {"missed"},     {"read"},
-                                   {"where"},      {"group_by"},
-                                   {"fields"},     {"derive", "derive of a job"},
-                                   {"write"},      {"chunk"},
-                                   {"skip_limit"}, {"retries"},
-                                   {"deadline"}};
-inline constexpr key read_keys[] = {{"table"}, {"last"}};
+inline constexpr key job_keys[] = {
+    {"every"},  {"cron"},    {"on"},        {"after"},   {"missed"},     {"read"},        {"where"},     {"group_by"},
+    {"fields"}, {"derive"},  {"write"},     {"chunk"},   {"skip_limit"}, {"retries"},     {"deadline"},  {"zone"},
+    {"jitter"}, {"overlap"}, {"dirty_for"}, {"changes"}, {"throttle"},   {"dead_letter"}, {"parameters"}};
+inline constexpr key read_keys[] = {{"table"}, {"last"}, {"window"}, {"lateness"}};
 inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}};
 inline constexpr key secret_file_keys[] = {{"file"}};
 
-// Functions of `fields`. Percentiles besides these four are written alike: p75, p99.9.
+// Functions of `fields`, in the order of `function`. Percentiles besides these four are written alike: p75, p99.9; and
+// `top` with a number: top5.
 inline constexpr std::string_view functions[] = {"count",  "sum",  "min",      "max", "avg", "first", "last", "var",
                                                  "stddev", "rate", "distinct", "top", "p50", "p90",   "p95",  "p99"};
 inline constexpr std::string_view comparisons[] = {"eq", "ne", "gt", "gte", "lt", "lte", "in", "prefix", "exists"};
@@ -52,6 +49,7 @@ inline constexpr std::string_view accesses[] = {"public", "authenticated", "clai
 inline constexpr std::string_view metrics_readers[] = {"admin", "public"};
 inline constexpr std::string_view triggers[] = {"demand", "change"};
 inline constexpr std::string_view missed_policies[] = {"once", "all", "skip"};
+inline constexpr std::string_view overlap_policies[] = {"skip", "queue"};
 
 // A definition of the schema ("" is its root) and the names it must have.
 struct key_place {

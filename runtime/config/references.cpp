@@ -32,6 +32,7 @@ void checker::references() {
       if (!out_.jobs.contains(other))
         report(at, fmt::format("unknown job '{}'", other), near(other, names(out_.jobs)));
   dead_letters();
+  job_dead_letters();
   job_cycles();
   node_rules();
   access_rules();
@@ -72,9 +73,10 @@ void checker::table_source(const table_config& t) {
     report(spot, fmt::format("the job '{}' does not write this table", name),
            j.write_table.empty() ? fmt::format("add \"table\": \"{}\" to the job's 'write'", t.name)
                                  : fmt::format("it writes '{}', and a job writes one table", j.write_table));
-  if (const auto key = seen_.find({"tables", t.name, "key"}); key != seen_.end() && t.key != j.group_by)
+  if (const auto key = seen_.find({"tables", t.name, "key"});
+      key != seen_.end() && j.group_by != std::vector<std::string>{t.key})
     report(key->second, fmt::format("rows of the job '{}' are keyed by its 'group_by'", name),
-           "remove the key, or make the two equal");
+           j.group_by.size() > 1 ? "remove the key" : "remove the key, or make the two equal");
 }
 
 void checker::job_tables(const job_config& j) {
@@ -85,10 +87,16 @@ void checker::job_tables(const job_config& j) {
       report(at->second, fmt::format("unknown table '{}'", j.read_table),
              out_.sources.contains(j.read_table) ? "that is a source; a job reads a table"
                                                  : near(j.read_table, names(out_.tables)));
-    else if (const auto last = seen_.find({"jobs", j.name, "last"});
-             last != seen_.end() && table->second.kind != table_kind::log)
-      report(last->second, fmt::format("'last' is a window of a log, and '{}' is none", j.read_table),
-             "remove it, or read a table of kind 'log'");
+    else if (table->second.kind != table_kind::log)
+      for (const auto* name : {"last", "window"})
+        if (const auto given = seen_.find({"jobs", j.name, name}); given != seen_.end())
+          report(given->second, fmt::format("'{}' is a window of a log, and '{}' is none", name, j.read_table),
+                 "remove it, or read a table of kind 'log'");
+    if (const auto given = seen_.find({"jobs", j.name, "changes"});
+        given != seen_.end() && table != out_.tables.end() && table->second.from_job())
+      report(given->second,
+             fmt::format("'{}' is written by a job, and only records of a source are counted", j.read_table),
+             "remove it: 'dirty_for' says when the job runs");
   }
   if (const auto at = seen_.find({"jobs", j.name, "write"});
       at != seen_.end() && at->second.value->is(node::type::string)) {
@@ -126,6 +134,22 @@ void checker::dead_letters() {
     if (reached.contains(s.topic))
       report(at->second, "the dead letters would come back to this source by way of others",
              "give one of the sources a topic of its own for them");
+  }
+}
+
+void checker::job_dead_letters() {
+  for (const auto& [name, j] : out_.jobs) {
+    const auto at = seen_.find({"jobs", name, "dead_letter"});
+    if (at == seen_.end() || j.dead_letter.empty())
+      continue;
+    if (j.dead_letter == j.write_topic)
+      report(at->second, "the dead letters would stand among the job's results",
+             fmt::format("did you mean '{}.dead'?", j.write_topic));
+    for (const auto& [other, s] : out_.sources)
+      if (s.topic == j.dead_letter)
+        report(at->second,
+               fmt::format("the source '{}' reads this topic, and would take the dead letters for records", other),
+               "name a topic of its own");
   }
 }
 

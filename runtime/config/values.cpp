@@ -13,35 +13,6 @@ namespace {
 
 constexpr std::size_t name_limit = 128;
 
-struct amount {
-  std::uint64_t value;
-  std::string_view unit;
-};
-
-std::optional<amount> split(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{})
-    return std::nullopt;
-  return amount{value, text.substr(static_cast<std::size_t>(rest - text.data()))};
-}
-
-struct unit {
-  std::string_view name;
-  std::uint64_t factor;
-};
-
-template <std::size_t N>
-std::optional<std::uint64_t> scaled(std::string_view text, const std::array<unit, N>& units, std::uint64_t most) {
-  const auto a = split(text);
-  if (!a)
-    return std::nullopt;
-  const auto found = std::find_if(units.begin(), units.end(), [&](const unit& u) { return u.name == a->unit; });
-  if (found == units.end() || a->value > most / found->factor)
-    return std::nullopt;
-  return a->value * found->factor;
-}
-
 bool lower(char c) { return c >= 'a' && c <= 'z'; }
 bool digit(char c) { return c >= '0' && c <= '9'; }
 bool plain(char c) { return lower(c) || (c >= 'A' && c <= 'Z') || digit(c) || c == '.' || c == '_' || c == '-'; }
@@ -73,22 +44,11 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 } // namespace
 
-std::optional<duration> parse_duration(std::string_view text) {
-  constexpr std::array units{unit{"ms", 1}, unit{"s", 1000}, unit{"m", 60'000}, unit{"h", 3'600'000},
-                             unit{"d", 86'400'000}};
-  const auto ms = scaled(text, units, 36'525ull * 86'400'000);
-  if (!ms)
-    return std::nullopt;
-  return duration{static_cast<std::int64_t>(*ms)};
-}
-
-std::optional<std::uint64_t> parse_size(std::string_view text) {
-  constexpr std::array units{unit{"", 1}, unit{"B", 1}, unit{"KiB", 1ull << 10}, unit{"MiB", 1ull << 20},
-                             unit{"GiB", 1ull << 30}};
-  return scaled(text, units, 1ull << 53);
-}
-
 std::optional<duration> parse_rate(std::string_view text) {
+  struct unit {
+    std::string_view name;
+    std::uint64_t factor;
+  };
   constexpr std::array units{unit{"/s", 1000}, unit{"/m", 60'000}, unit{"/h", 3'600'000}};
   double events = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), events, std::chars_format::fixed);
@@ -105,28 +65,14 @@ std::optional<duration> parse_rate(std::string_view text) {
   return duration{static_cast<std::int64_t>(apart)};
 }
 
-bool is_pointer(std::string_view text) {
-  if (text.empty())
-    return true;
-  if (text.front() != '/')
-    return false;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (text[i] == '~' && (i + 1 == text.size() || (text[i + 1] != '0' && text[i + 1] != '1')))
-      return false;
-  return true;
-}
-
-std::string pointer_token(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
-  }
-  return out;
+std::optional<std::uint64_t> parse_throttle(std::string_view text) {
+  if (text == "none")
+    return 0;
+  std::uint64_t rows = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), rows);
+  if (error != std::errc{} || rows == 0 || std::string_view(rest, text.data() + text.size()) != "/s")
+    return std::nullopt;
+  return rows;
 }
 
 bool is_table_name(std::string_view text) {

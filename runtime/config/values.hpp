@@ -1,7 +1,7 @@
-// The small forms of the topology file: durations, sizes, rates, pointers, names; and "did you mean".
+// The small forms of the topology file: those of core/forms.hpp, rates, names; and "did you mean".
 #pragma once
 
-#include "proto/topology.hpp"
+#include "runtime/core/forms.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -11,18 +11,11 @@
 
 namespace weir {
 
-// "250ms" "10s" "5m" "1h" "7d": a whole number and one unit, no sign, at most 100 years.
-std::optional<duration> parse_duration(std::string_view text);
-// "512" "512B" "64KiB" "16MiB" "1GiB": bytes, up to 2^53.
-std::optional<std::uint64_t> parse_size(std::string_view text);
 // "20/s", "30/m", "0.5/s", "10/h": the least time between two events, rounded up to a millisecond. From 1,000 a second
 // down to one a day.
 std::optional<duration> parse_rate(std::string_view text);
-
-// RFC 6901 in its string form: empty, or '/' and tokens in which '~' is followed by '0' or '1'.
-bool is_pointer(std::string_view text);
-// One token as it stands in a pointer ('~' and '/' escaped).
-std::string pointer_token(std::string_view name);
+// Rows a second: "100000/s" (a whole number from 1); 0 for "none".
+std::optional<std::uint64_t> parse_throttle(std::string_view text);
 
 bool is_table_name(std::string_view text); // [a-z][a-z0-9_.-]*, at most 128 characters
 bool is_name(std::string_view text);       // [A-Za-z0-9_.-]+, at most 128: topologies, sources, jobs

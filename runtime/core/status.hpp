@@ -37,6 +37,7 @@ struct job_run_status {
   std::int64_t fire_ms = 0, started_ms = 0, ended_ms = 0;
   std::uint64_t read = 0, filtered = 0, skipped = 0, written = 0;
   std::string message;
+  std::uint64_t total = 0; // rows to read, as far as known when it began; 0: not known
 };
 
 struct job_status {

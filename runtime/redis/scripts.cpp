@@ -1,5 +1,6 @@
 #include "runtime/redis/scripts.hpp"
 
+#include <algorithm>
 #include <array>
 #include <openssl/evp.h>
 
@@ -189,8 +190,10 @@ local function num(x) return string.format('%.0f', x) end
 if redis.acl_check_cmd then
   local p = KEYS[1]
   for _, c in ipairs({{'HSET', p, 'a', 'b'}, {'HDEL', p, 'a'}, {'HMGET', p, 'a'}, {'HGET', p, 'a'}, {'HGETALL', p},
-                      {'TYPE', p}, {'ZADD', p, '1', 'a'}, {'ZREM', p, 'a'}, {'ZSCORE', p, 'a'}, {'TIME'},
-                      {'XADD', p, '*', 'a', 'b'}, {'XRANGE', p, '-', '+'}, {'XTRIM', p, 'MINID', '0'}}) do
+                      {'HSETNX', p, 'a', 'b'}, {'TYPE', p}, {'UNLINK', p}, {'ZADD', p, '1', 'a'}, {'ZREM', p, 'a'},
+                      {'ZSCORE', p, 'a'}, {'ZRANGE', p, '0', '1'}, {'ZREVRANGE', p, '0', '1'},
+                      {'ZRANGEBYSCORE', p, '0', '1'}, {'TIME'}, {'XADD', p, '*', 'a', 'b'}, {'XRANGE', p, '-', '+'},
+                      {'XTRIM', p, 'MINID', '0'}}) do
     if not redis.acl_check_cmd(unpack(c)) then
       return {err = 'NOPERM this user has no permission to run ' .. c[1] .. ' on ' .. p}
     end
@@ -283,16 +286,21 @@ end
 if left > 0 and h[1] ~= ARGV[1] then return {0, num(token), h[1], num(left)} end
 local low = tonumber(ARGV[4])
 if left <= 0 or token <= low then token = math.max(token + 1, us, low + 1) end
+if token >= 9007199254740992 then return {err = 'WEIRVERSION a token beyond 2^53 was asked for'} end
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', num(token), 'until', num(now + tonumber(ARGV[2])))
 return {1, num(token), ARGV[1], ARGV[2]}
 )lua";
 
 // KEYS: job, checkpoints. ARGV: token.
 constexpr std::string_view adopt_text = R"lua(
-local stored = redis.call('HGETALL', KEYS[1])
-if tonumber(redis.call('HGET', KEYS[1], 'token') or '0') > tonumber(ARGV[1]) then return {'fenced', stored, {}} end
-redis.call('HSET', KEYS[1], 'token', ARGV[1])
-return {'done', stored, redis.call('HGETALL', KEYS[2])}
+local J, K = KEYS[1], KEYS[2]
+if tonumber(redis.call('HGET', J, 'token') or '0') > tonumber(ARGV[1]) then
+  return {'fenced', redis.call('HGETALL', J), {}}
+end
+local is = redis.call('TYPE', K)['ok']
+if is ~= 'none' and is ~= 'hash' then return {err = 'WRONGTYPE ' .. K .. ' is a ' .. is .. ', not a hash'} end
+redis.call('HSET', J, 'token', ARGV[1])
+return {'done', redis.call('HGETALL', J), redis.call('HGETALL', K)}
 )lua";
 
 // KEYS: job, checkpoints, history, order of the history. ARGV: 1 token, 2 id, 3 expected statuses (",A,B,") or "" where
@@ -345,6 +353,7 @@ return {'done', {}}
 // KEYS: history, its order. ARGV: most. Newest first.
 constexpr std::string_view history_text = R"lua(
 local out = {}
+if ARGV[1] == '0' then return out end
 for _, id in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)) do
   local run = redis.call('HGET', KEYS[1], id)
   if run then out[#out + 1] = run end
@@ -369,13 +378,27 @@ std::string sha1_hex(std::string_view text) {
 
 script::script(std::string_view n, std::string_view t) : name(n), text(t), sha(sha1_hex(t)) {}
 
-std::span<const script> all_scripts() {
-  static const std::array<script, 10> list{script{"apply", apply_text},         script{"claim", claim_text},
-                                           script{"changes", changes_text},     script{"log_heads", log_heads_text},
-                                           script{"meta_once", meta_once_text}, script{"meta_swap", meta_swap_text},
-                                           script{"lease", lease_text},         script{"adopt_job", adopt_text},
-                                           script{"change_job", change_text},   script{"job_history", history_text}};
+namespace {
+
+std::span<script> scripts() {
+  static std::array<script, 10> list{script{"apply", apply_text},         script{"claim", claim_text},
+                                     script{"changes", changes_text},     script{"log_heads", log_heads_text},
+                                     script{"meta_once", meta_once_text}, script{"meta_swap", meta_swap_text},
+                                     script{"lease", lease_text},         script{"adopt_job", adopt_text},
+                                     script{"change_job", change_text},   script{"job_history", history_text}};
   return list;
+}
+
+} // namespace
+
+std::span<const script> all_scripts() { return scripts(); }
+
+std::string_view replace_script_text(std::string_view name, std::string_view text) {
+  const auto all = scripts();
+  const auto at = std::find_if(all.begin(), all.end(), [&](const script& s) { return s.name == name; });
+  const auto before = at->text;
+  *at = script(name, text);
+  return before;
 }
 
 const script& apply_script() { return all_scripts()[0]; }

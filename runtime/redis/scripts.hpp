@@ -19,6 +19,10 @@ struct script {
 // Loaded on every connection, in this order.
 std::span<const script> all_scripts();
 
+// For tests of tests: what runs on connections made from now on in place of a script. Gives the text that was there.
+// `text` outlives all use of it; no connection exists meanwhile.
+std::string_view replace_script_text(std::string_view name, std::string_view text);
+
 const script& apply_script();
 const script& claim_script();
 const script& changes_script();

@@ -9,14 +9,6 @@ namespace weir::table {
 
 namespace {
 
-__extension__ typedef __int128 wide;
-
-wide widened(const number& n) { return n.form() == number::kind::natural ? wide{n.natural()} : wide{n.integer()}; }
-
-bool fits_64(wide v) { return v >= INT64_MIN && v <= wide{UINT64_MAX}; }
-
-number narrowed(wide v) { return v < 0 ? number(static_cast<std::int64_t>(v)) : number(static_cast<std::uint64_t>(v)); }
-
 void append_wide(std::string& out, wide v) {
   if (v < 0)
     out += '-';
@@ -125,6 +117,12 @@ aggregate_state::aggregate_state(std::span<const aggregate_field> fields) {
       cells_.emplace_back(p);
       break;
     }
+    case function::var:
+    case function::stddev:
+    case function::rate:
+    case function::distinct:
+    case function::top:
+    case function::percentile: cells_.emplace_back(counter{}); break; // of jobs (batch/group_state.hpp): never here
     }
   }
 }
@@ -196,6 +194,22 @@ void aggregate_state::merge(const aggregate_state& later) {
   }
 }
 
+std::optional<number> aggregate_state::shown(std::size_t i, function fn) const {
+  const auto& cell = cells_[i];
+  if (const auto* c = std::get_if<counter>(&cell))
+    return number(c->n);
+  if (const auto* e = std::get_if<extreme>(&cell))
+    return e->any ? std::optional(e->value) : std::nullopt;
+  if (const auto* p = std::get_if<pick>(&cell))
+    return p->any ? std::optional(p->value) : std::nullopt;
+  const auto& t = std::get<total>(cell);
+  if (t.n == 0)
+    return std::nullopt;
+  if (fn == function::avg)
+    return number(t.as_double() / static_cast<double>(t.n));
+  return !t.real && fits_64(t.exact) ? narrowed(t.exact) : number(t.as_double());
+}
+
 std::string aggregate_state::to_row(std::span<const aggregate_field> fields) const {
   std::string out = "{";
   for (std::size_t i = 0; i < cells_.size(); ++i) {
@@ -203,22 +217,10 @@ std::string aggregate_state::to_row(std::span<const aggregate_field> fields) con
       out += ',';
     append_quoted(out, fields[i].name);
     out += ':';
-    if (const auto* c = std::get_if<counter>(&cells_[i])) {
-      append(out, c->n);
-    } else if (const auto* t = std::get_if<total>(&cells_[i])) {
-      if (t->n == 0)
-        out += "null";
-      else if (fields[i].fn == function::avg)
-        append(out, t->as_double() / static_cast<double>(t->n));
-      else if (!t->real && fits_64(t->exact))
-        append(out, narrowed(t->exact));
-      else
-        append(out, t->as_double());
-    } else if (const auto* e = std::get_if<extreme>(&cells_[i])) {
-      e->any ? append(out, e->value) : void(out += "null");
-    } else if (const auto* p = std::get_if<pick>(&cells_[i])) {
-      p->any ? append(out, p->value) : void(out += "null");
-    }
+    if (const auto value = shown(i, fields[i].fn))
+      append(out, *value);
+    else
+      out += "null";
   }
   out += '}';
   return out;

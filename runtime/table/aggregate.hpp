@@ -15,7 +15,7 @@
 #include "proto/ids.hpp"
 #include "proto/topology.hpp"
 #include "runtime/core/error.hpp"
-#include "runtime/table/number.hpp"
+#include "runtime/table/wide.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -38,6 +38,8 @@ public:
   // same in any grouping.
   void merge(const aggregate_state& later);
 
+  // What fields[i] shows: nothing before its first value. `fn` is the field's.
+  std::optional<number> shown(std::size_t i, function fn) const;
   // The visible row: {"<field>": value, ...} in the topology's order.
   std::string to_row(std::span<const aggregate_field> fields) const;
   // {"v":1,"state":{...}}: parse(to_json(s)) is s, bit for bit.
@@ -51,7 +53,6 @@ private:
     std::uint64_t n = 0;
   };
   struct total {
-    __extension__ typedef __int128 wide;
     std::uint64_t n = 0;
     bool real = false; // a double was seen: `sum` holds, else `exact`
     wide exact = 0;

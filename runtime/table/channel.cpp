@@ -178,12 +178,6 @@ struct channel::impl {
     epoch = std::move(now);
   }
 
-  // Frames for all lanes that are due; what was shown cannot go on where it can't be done.
-  void make_frames(std::int64_t now_ms) {
-    if (!lanes.make(now_ms))
-      reset = true;
-  }
-
   channel_replies replies(kept_selection* chosen) const { return {table, options, chain, view, ring, epoch, chosen}; }
 };
 
@@ -214,6 +208,22 @@ std::vector<partition_key> channel::wanted() const {
   return out;
 }
 
+std::optional<known_version> channel::known(const partition_key& partition) const {
+  const auto index = impl_->state_of(partition);
+  const auto& p = impl_->partitions[index];
+  if (p.held)
+    return known_version{p.held->epoch, p.held->last};
+  if (p.wanted || !impl_->chain.loaded(index))
+    return std::nullopt;
+  return known_version{impl_->chain.epoch(index), impl_->chain.known(index)};
+}
+
+void channel::want(const partition_key& partition) {
+  auto& p = impl_->partitions[impl_->state_of(partition)];
+  p.wanted = true;
+  p.held.reset();
+}
+
 void channel::load(std::vector<partition_load> loads, std::int64_t now_ms) { impl_->load(std::move(loads), now_ms); }
 
 bool channel::ready() const { return impl_->chain.all_loaded(); }
@@ -227,13 +237,14 @@ bool channel::dirty(std::int64_t now_ms) const {
 
 flushed channel::flush(std::int64_t now_ms) {
   flushed out;
-  impl_->make_frames(now_ms);
+  impl_->lanes.make(now_ms);
   if (std::exchange(impl_->reset, false)) {
     impl_->lanes.clear();
     out.reset = true;
     return out;
   }
   out.lanes = impl_->lanes.take();
+  out.ended = impl_->lanes.take_ended();
   return out;
 }
 
@@ -248,7 +259,7 @@ subscribe_reply channel::subscribe(const subscribe_request& request, std::int64_
     return refusal(client_error::bad_request,
                    impl_->keyed ? "table '" + impl_->table.name + "' has keyed rows: use a map subscription"
                                 : "table '" + impl_->table.name + "' is a log: use a stream subscription");
-  impl_->make_frames(now_ms);
+  impl_->lanes.make(now_ms);
   const auto chosen = impl_->lanes.select(request.lane.rows, now_ms);
   if (!chosen.ok)
     return refusal(client_error::limit_exceeded,
@@ -277,7 +288,7 @@ void channel::close(lane_id lane) { impl_->lanes.close(lane); }
 std::size_t channel::lanes() const { return impl_->lanes.size(); }
 
 catch_up_reply channel::catch_up(lane_id lane, arrival from, std::int64_t now_ms) {
-  impl_->make_frames(now_ms);
+  impl_->lanes.make(now_ms);
   if (impl_->reset)
     return {{nullptr, from, from}, false, true};
   return impl_->lanes.catch_up(lane, from, now_ms);

@@ -61,9 +61,16 @@ struct partition_load {
   std::vector<loaded_batch> batches;  // log: the newest
 };
 
+// How far a partition is known.
+struct known_version {
+  stream_epoch epoch;
+  version known;
+};
+
 struct flushed {
   bool reset = false; // the epoch changed: every subscriber has to subscribe anew, and no lane is left
   std::vector<lane_frames> lanes;
+  std::vector<lane_id> ended; // fell behind what is kept: their subscribers, and nobody else, have to subscribe anew
 };
 
 struct rest_reply {
@@ -92,6 +99,10 @@ public:
   // May be called with some of them. A load that is older than what is known changes nothing. One that waits for its
   // change sets for more than 2 s (by tick()) is wanted again.
   void load(std::vector<partition_load> loads, std::int64_t now_ms);
+  // What change sets of that partition have to follow on; nothing where a load is needed first.
+  std::optional<known_version> known(const partition_key& partition) const;
+  // All of that partition has to be loaded.
+  void want(const partition_key& partition);
   // Every partition was loaded once; before that, subscribe() and REST answer a temporary error.
   bool ready() const;
 

@@ -3,30 +3,23 @@
 #include "proto/client_reply.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <deque>
 #include <utility>
 
 namespace weir::table {
-namespace {
 
-constexpr std::size_t most_marks = 1024;
-
-std::string text_of(const lane_spec& spec) {
-  return std::to_string(spec.interval_ms) + (spec.short_id ? "i" : "") + (spec.tags ? "t" : "") +
-         (spec.delta ? "d" : "") + (spec.events ? "e" : "") + '\n' + spec.rows.text();
-}
-
-} // namespace
-
-struct lane_set::lane {
+// All of its fields belong to the lane_set.
+struct lane {
   lane_id id;
   std::string text;
   lane_spec spec;
   kept_selection* selection = nullptr; // null: all rows
   std::uint32_t short_id = 0;
   std::string push_head;
-  arrival sent_to;         // where the last frame ended: sessions that took it stand there
-  std::int64_t due_ms = 0; // not before
+  arrival sent_to;          // where the last frame ended: sessions that took it stand there
+  std::int64_t due_ms = 0;  // not before
+  bool waiting = false;     // has something to send when it is due; else it is quiet
+  std::size_t quiet_at = 0; // while it is quiet: where in its list
   std::vector<fan_out> unsent;
   // With deltas: what its sessions have of each key that was sent; keys that were not are sent whole.
   std::unordered_map<std::string, shared_bytes> shown;
@@ -46,8 +39,28 @@ struct lane_set::lane {
   }
 };
 
+void quiet_lanes::add(lane& l) {
+  l.quiet_at = lanes_.size();
+  lanes_.push_back(&l);
+}
+
+void quiet_lanes::remove(lane& l) {
+  lanes_[l.quiet_at] = lanes_.back();
+  lanes_[l.quiet_at]->quiet_at = l.quiet_at;
+  lanes_.pop_back();
+}
+
+namespace {
+
+constexpr std::size_t most_marks = 1024;
+
+std::string text_of(const lane_spec& spec) {
+  return std::to_string(spec.interval_ms) + (spec.short_id ? "i" : "") + (spec.tags ? "t" : "") +
+         (spec.delta ? "d" : "") + (spec.events ? "e" : "") + '\n' + spec.rows.text();
+}
+
 // One frame's text: pushes joined by new lines, or events. Bounded in bytes.
-struct lane_set::writer {
+struct writer {
   const lane& of;
   const channel_options& options;
   publication_style style;
@@ -98,6 +111,8 @@ struct lane_set::writer {
   }
 };
 
+} // namespace
+
 lane_set::lane_set(const table_config& table_of, const channel_options& with, const view_chain& known,
                    const keyed_view& rows, const log_ring& entries, const std::string& at)
     : table_(table_of), options_(with), chain_(known), view_(rows), ring_(entries), epoch_(at),
@@ -141,34 +156,40 @@ lane_set::selected lane_set::select(const selection_spec& spec, std::int64_t now
   auto& kept = selections_.emplace(std::move(text), std::move(made)).first->second;
   if (few_keys)
     for (const auto& key : *kept.rows->keys())
-      by_key_.emplace(key, kept.rows.get());
+      by_key_.emplace(key, &kept);
   else if (keyed_)
-    evaluated_.push_back(kept.rows.get());
+    evaluated_.push_back(&kept);
   return {true, &kept};
 }
 
 void lane_set::feed(std::int64_t now_ms) {
+  const bool changed = fed_ != head();
   if (!keyed_) {
     for (auto& [text, kept] : selections_)
       kept.entries->feed(ring_, reader_);
-    return;
-  }
-  if (!selections_.empty())
+  } else if (changed && !selections_.empty()) {
     view_.walk(fed_, [&](const keyed_view::row& r) {
       bool read = false, readable = true;
-      const auto hand = [&](row_selection& to) {
-        if (r.value && to.needs_fields() && !std::exchange(read, true))
+      const auto hand = [&](kept_selection& to) {
+        if (r.value && to.rows->needs_fields() && !std::exchange(read, true))
           readable = reader_.read(*r.value).empty();
-        if (readable || !to.needs_fields())
-          to.feed(r, reader_, now_ms);
+        if (!readable && to.rows->needs_fields())
+          return;
+        const auto before = to.rows->head();
+        to.rows->feed(r, reader_, now_ms);
+        if (to.rows->head() != before)
+          wake(to.quiet, now_ms);
       };
-      for (auto [at, end] = by_key_.equal_range(std::string(r.key)); at != end; ++at)
+      for (auto [at, end] = by_key_.equal_range(r.key); at != end; ++at)
         hand(*at->second);
       for (auto* s : evaluated_)
         hand(*s);
       return true;
     });
-  fed_ = view_.head();
+  }
+  fed_ = head();
+  if (changed)
+    wake(quiet_, now_ms);
 }
 
 // --- lanes
@@ -200,6 +221,7 @@ lane_id lane_set::open(const lane_spec& spec, kept_selection* selection, std::in
   mark(*made);
   const auto id = made->id;
   by_id_[id.value] = made.get();
+  quiet_of(*made).add(*made);
   lanes_.emplace(std::move(text), std::move(made));
   return id;
 }
@@ -208,9 +230,14 @@ void lane_set::close(lane_id id) {
   const auto found = by_id_.find(id.value);
   if (found == by_id_.end())
     return;
-  if (found->second->selection)
-    --found->second->selection->lanes;
-  const auto text = found->second->text;
+  auto& l = *found->second;
+  if (l.selection)
+    --l.selection->lanes;
+  if (l.waiting)
+    due_.erase({l.due_ms, l.id.value});
+  else
+    quiet_of(l).remove(l);
+  const auto text = l.text;
   by_id_.erase(found);
   lanes_.erase(text);
 }
@@ -307,6 +334,20 @@ fan_out lane_set::frame_after(lane& l, arrival from, std::int64_t now_ms, bool l
   return made;
 }
 
+// --- whose turn it is
+
+quiet_lanes& lane_set::quiet_of(lane& l) { return l.rows() ? l.selection->quiet : quiet_; }
+
+// Their rows have changed.
+void lane_set::wake(quiet_lanes& quiet, std::int64_t now_ms) {
+  for (auto* l : quiet.take_all()) {
+    l->waiting = true;
+    // A clock that was set back must not hold a lane longer than its pace.
+    l->due_ms = std::min(l->due_ms, now_ms + l->spec.interval_ms);
+    due_.emplace(l->due_ms, l->id.value);
+  }
+}
+
 // False: more came than is kept.
 bool lane_set::advance(lane& l, std::int64_t now_ms) {
   bool sent = false;
@@ -319,6 +360,8 @@ bool lane_set::advance(lane& l, std::int64_t now_ms) {
     if (!part.frame && keyed_) // nothing of what changed is for this lane: its sessions stay where they are
       break;
     l.sent_to = part.to;
+    if (l.unsent.empty())
+      unsent_.push_back(l.id.value);
     l.unsent.push_back(std::move(part));
     sent = true;
   }
@@ -330,32 +373,32 @@ bool lane_set::advance(lane& l, std::int64_t now_ms) {
 }
 
 bool lane_set::dirty(std::int64_t now_ms) const {
-  return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& l) {
-    return !l.second->unsent.empty() || (now_ms >= l.second->due_ms && l.second->sent_to < head_of(*l.second));
-  });
+  return !ended_.empty() || !unsent_.empty() || (!due_.empty() && due_.begin()->first <= now_ms);
 }
 
 std::optional<std::int64_t> lane_set::next_due_ms() const {
-  std::optional<std::int64_t> next;
-  for (const auto& [text, l] : lanes_)
-    if (l->spec.interval_ms > 0 && l->sent_to < head_of(*l) && (!next || l->due_ms < *next))
-      next = l->due_ms;
-  return next;
+  return due_.empty() ? std::nullopt : std::optional(due_.begin()->first);
 }
 
-bool lane_set::make(std::int64_t now_ms) {
+void lane_set::make(std::int64_t now_ms) {
   feed(now_ms);
-  for (auto& [text, l] : lanes_)
-    if (l->sent_to < head_of(*l) && now_ms >= l->due_ms && !advance(*l, now_ms))
-      return false;
-  return true;
+  while (!due_.empty() && due_.begin()->first <= now_ms) {
+    auto& l = *by_id_.at(due_.begin()->second);
+    due_.erase(due_.begin());
+    l.waiting = false;
+    quiet_of(l).add(l);
+    if (!advance(l, now_ms)) {
+      ended_.push_back(l.id);
+      close(l.id);
+    }
+  }
 }
 
 std::vector<lane_frames> lane_set::take() {
   std::vector<lane_frames> out;
-  for (auto& [text, l] : lanes_)
-    if (!l->unsent.empty())
-      out.push_back({l->id, std::exchange(l->unsent, {})});
+  for (const auto id : std::exchange(unsent_, {}))
+    if (const auto found = by_id_.find(id); found != by_id_.end())
+      out.push_back({found->second->id, std::exchange(found->second->unsent, {})});
   return out;
 }
 
@@ -419,14 +462,18 @@ void lane_set::tick(std::int64_t now_ms) {
       continue;
     }
     if (kept.rows) {
-      std::erase(evaluated_, kept.rows.get());
-      std::erase_if(by_key_, [&](const auto& k) { return k.second == kept.rows.get(); });
+      std::erase(evaluated_, &kept);
+      std::erase_if(by_key_, [&](const auto& k) { return k.second == &kept; });
     }
     at = selections_.erase(at);
   }
 }
 
 void lane_set::clear() {
+  due_.clear();
+  unsent_.clear();
+  ended_.clear();
+  quiet_ = {};
   by_id_.clear();
   lanes_.clear();
   by_key_.clear();

@@ -1,5 +1,7 @@
 #include "runtime/table/selection.hpp"
 
+#include "runtime/core/hash.hpp"
+
 #include <algorithm>
 
 namespace weir::table {
@@ -13,9 +15,7 @@ std::string selection_spec::text() const {
 std::string selection_spec::hash() const {
   if (all())
     return {};
-  std::uint64_t hash = 14695981039346656037ull; // FNV-1a
-  for (const char c : text())
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  const auto hash = stable_hash(text());
   static constexpr char digits[] = "0123456789abcdef";
   std::string out;
   for (int shift = 60; shift >= 24; shift -= 4)

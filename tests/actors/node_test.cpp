@@ -4,10 +4,10 @@
 #include "runtime/core/reactor.hpp"
 #include "runtime/redis/identity.hpp"
 #include "tests/actors/stage.hpp"
+#include "tests/support/eventually.hpp"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <thread>
 
 namespace {
 
@@ -61,10 +61,8 @@ struct whole_node : world {
 
 // Polled, since the count may reach zero a moment after the last actor's work is done.
 void no_actor_is_left(whole_node& w) {
-  const auto until = std::chrono::steady_clock::now() + 10s;
-  while (w.system->registry().running() > 0 && std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(1ms);
-  EXPECT_EQ(w.system->registry().running(), 0u);
+  EXPECT_TRUE(support::eventually([&] { return w.system->registry().running() == 0; }))
+      << w.system->registry().running() << " are";
 }
 
 TEST(node, reads_its_sources_and_becomes_ready) {

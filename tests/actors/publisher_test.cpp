@@ -23,6 +23,7 @@ struct published : world {
   explicit published(table_config t = latest("now"), bool delayed = false, std::chrono::milliseconds linger = 30s)
       : world(with(t, delayed)), node(make_node("a")), config(t) {
     end.publisher = own(actors::spawn_publisher(*system, {node, t, {t.name, 1}, end.inbox, linger}));
+    caf::anon_send(end.publisher, actors::partitions_here{{key(0)}}); // as the source actor does
     partition = std::make_unique<lone_partition>(*this, lone_partition::options{.ends = {{t.name, end}}});
   }
   // As the source actor does once it knows.
@@ -289,6 +290,190 @@ TEST(publisher, a_log_gives_each_entry_once_and_in_order_though_answers_are_lost
   EXPECT_TRUE(s.problem.empty()) << s.problem;
   EXPECT_EQ(s.seen[0], std::vector<std::int64_t>(all[0].begin(), all[0].end()));
   EXPECT_EQ(s.recoveries, 4u);
+}
+
+TEST(publisher, a_lane_that_is_slower_than_what_the_log_keeps_ends_alone) {
+  auto table = log_table("events");
+  table.keep_count = 3;
+  published w(table);
+  w.tell_partitions();
+  w.put("k", value(0));
+  w.run();
+  auto& quick = w.follow();
+  auto& slow = w.follow();
+  slow.interval_ms = 1'000;
+  quick.subscribe();
+  slow.subscribe();
+  w.run();
+  const auto subscriptions = [&] {
+    return w.metrics["a"].get(weir::metrics::names::subscriptions, w.config.name).value();
+  };
+  EXPECT_EQ(subscriptions(), 2);
+  for (std::uint64_t i = 1; i < 10; ++i) {
+    w.put("k", value(i));
+    w.run();
+  }
+  w.advance(2s);
+  EXPECT_EQ(slow.resets, 1u);
+  EXPECT_TRUE(slow.live) << "it has subscribed anew";
+  EXPECT_EQ(quick.resets, 0u);
+  EXPECT_EQ(quick.seen[0].size(), 9u);
+  EXPECT_EQ(subscriptions(), 2);
+  const auto before = slow.frames;
+  w.put("k", value(10));
+  w.advance(2s);
+  EXPECT_EQ(slow.frames, before + 1);
+  EXPECT_EQ(quick.seen[0].size(), 10u);
+}
+
+// -- what another node writes
+
+// The same table on a second node, which owns no partition of it.
+struct published_twice : published {
+  explicit published_twice(table_config t = latest("now")) : published(t) {
+    tell_partitions();
+    elsewhere = own(actors::spawn_publisher(*system, {make_node("b"), t, {t.name, 1}, inbox}));
+    caf::anon_send(elsewhere, actors::table_partitions{{key(0)}});
+  }
+  subscriber& follow_elsewhere() {
+    return *subscribers.emplace_back(std::make_unique<subscriber>(*this, elsewhere, config, subscribers.size() + 1));
+  }
+
+  std::shared_ptr<table::change_inbox> inbox = std::make_shared<table::change_inbox>();
+  actors::publisher_actor elsewhere;
+};
+
+TEST(publisher, follows_partitions_that_another_node_writes) {
+  published_twice w;
+  w.put("a", value(1));
+  w.run();
+  auto& s = w.follow_elsewhere();
+  s.subscribe();
+  w.run();
+  w.expect_fold(s);
+  for (std::uint64_t i = 2; i < 40; ++i) {
+    if (i % 4 == 0)
+      w.log->append(partition_id{0}, fmt::format("k{}", (i + 2) % 5), std::nullopt, w.wall_ms());
+    else
+      w.put(fmt::format("k{}", i % 5), value(i));
+    w.advance(100ms);
+  }
+  w.advance(500ms);
+  w.expect_fold(s);
+  EXPECT_GT(s.frames, 5u);
+  EXPECT_EQ(s.resets, 0u);
+  EXPECT_EQ(w.metrics["b"].get(weir::metrics::names::gaps, "now").value(), 0); // it was never loaded again
+  EXPECT_EQ(s.position, w.head().last);
+}
+
+TEST(publisher, answers_with_what_was_committed_before_the_question_whoever_writes) {
+  published_twice w;
+  w.put("a", value(1));
+  auto& owner = w.follow();
+  auto& s = w.follow_elsewhere();
+  owner.subscribe();
+  s.subscribe();
+  w.run();
+  s.leave();
+  for (std::uint64_t i = 2; i < 10; ++i) {
+    w.put("a", value(i));
+    w.run(); // no time passes
+    auto& fresh = w.follow_elsewhere();
+    fresh.subscribe();
+    w.run();
+    w.expect_fold(fresh);
+    actors::view_query row;
+    row.kind = actors::view_query::what::row;
+    row.rows.one_key = true;
+    row.rows.key = "a";
+    std::string got;
+    row.respond = [&](table::rest_reply r) { got = r.body; };
+    w.put("a", value(i, 2));
+    w.run();
+    caf::anon_send(w.elsewhere, row);
+    w.run();
+    EXPECT_EQ(got, value(i, 2));
+  }
+  // Somebody who was told more by the owner comes here.
+  s.epoch = owner.epoch;
+  s.position = owner.position;
+  w.put("b", value(10));
+  w.run();
+  s.rows = owner.rows;
+  s.subscribe();
+  w.run();
+  EXPECT_EQ(s.recoveries, 1u);
+  w.expect_fold(s);
+}
+
+TEST(publisher, follows_a_log_that_another_node_writes) {
+  published_twice w(log_table("events"));
+  w.put("k", value(0));
+  w.run();
+  auto& s = w.follow_elsewhere();
+  std::map<std::int32_t, std::set<std::int64_t>> all;
+  s.expected = &all;
+  s.subscribe();
+  w.run();
+  for (std::int64_t i = 1; i < 30; ++i) {
+    all[0].insert(i);
+    w.put("k", value(static_cast<std::uint64_t>(i)));
+    w.advance(i % 3 == 0 ? 300ms : 10ms);
+  }
+  w.advance(500ms);
+  EXPECT_TRUE(s.problem.empty()) << s.problem;
+  EXPECT_EQ(s.seen[0], std::vector<std::int64_t>(all[0].begin(), all[0].end()));
+  EXPECT_EQ(w.metrics["b"].get(weir::metrics::names::gaps, "events").value(), 0);
+}
+
+TEST(publisher, loads_a_followed_partition_whose_history_was_taken_back) {
+  published_twice w;
+  w.put("a", value(1));
+  w.run();
+  const auto saved = w.store->take_snapshot();
+  w.put("a", value(2));
+  w.put("b", value(3));
+  auto& s = w.follow_elsewhere();
+  s.subscribe();
+  w.run();
+  w.store->link_down(0);
+  w.store->roll_back(saved);
+  w.store->new_run_id();
+  w.store->link_up(0);
+  ASSERT_TRUE(w.until([&] { return w.position("now") == offset{3}; }));
+  w.advance(3s);
+  EXPECT_EQ(s.resets, 1u);
+  w.expect_fold(s);
+}
+
+TEST(publisher, reads_no_partition_that_its_own_node_writes) {
+  published_twice w;
+  w.put("a", value(1));
+  w.run();
+  caf::anon_send(w.elsewhere, actors::partitions_here{{w.key(0)}});
+  auto& s = w.follow_elsewhere();
+  s.subscribe();
+  w.run();
+  w.put("a", value(2));
+  w.advance(1s);
+  w.expect_fold(s); // its owner has not spoken yet: still followed
+  auto head = std::make_shared<change_set>();
+  head->table = "now";
+  head->source = w.key(0);
+  head->epoch = w.head().stream;
+  head->previous = head->first = head->last = w.head().last;
+  if (w.inbox->put(head))
+    caf::anon_send(w.elsewhere, actors::inbox_ready{});
+  w.run();
+  w.store->inject_read(support::fault::answer_error, 0, 1000); // whoever asks now gets no answer
+  const auto before = s.frames;
+  w.put("a", value(3));
+  w.advance(2s);
+  EXPECT_EQ(s.frames, before); // nothing told it, nothing was asked
+  caf::anon_send(w.elsewhere, actors::partitions_here{});
+  w.store->clear_faults();
+  w.advance(1s);
+  w.expect_fold(s);
 }
 
 // -- feed

@@ -231,6 +231,8 @@ table_end make_table_end(world& w) {
             [](caf::flush_atom) {},
             [](const view_query&) {},
             [](const part_loaded&) {},
+            [](const partitions_here&) {},
+            [](const part_followed&) {},
             [](caf::tick_atom) {},
             [](const stop_work&) {},
         };
@@ -327,6 +329,7 @@ void subscriber::subscribe() {
   table::subscribe_request r;
   r.map = table_.kind != table_kind::log;
   r.phase = r.map ? table::map_phase::state : table::map_phase::live;
+  r.lane.interval_ms = interval_ms;
   recovering_ = has_position_;
   if (has_position_) {
     if (r.map)
@@ -454,6 +457,7 @@ void subscriber::on_reset(const lane_ended& m) {
   if (!live || m.port != port_)
     return;
   ++resets;
+  leave();
   subscribe();
 }
 

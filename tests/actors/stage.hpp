@@ -186,6 +186,7 @@ public:
   } // log: by partition, as far as known without a hole
   bool live = false, asking = false;
   std::size_t resets = 0, recoveries = 0, unrecoverable = 0, refusals = 0, frames = 0, replies = 0;
+  std::uint32_t interval_ms = 0; // the pace it asks for
   version position;
   std::string epoch;
   std::string problem;

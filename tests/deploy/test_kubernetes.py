@@ -178,7 +178,14 @@ def test_a_rolling_update_under_load_loses_nothing_and_every_client_comes_back(t
         began = time.monotonic()
         kubectl("rollout", "restart", "deployment/weir")
         kubectl("rollout", "status", "deployment/weir", "--timeout=120s", seconds=150)
-        wait_for(lambda: all(len(one.of("subscribed")) > started[id(one)] for one in clients), 60,
+        told = [0]  # by the Service, whichever pod answers while both are there
+
+        def all_back() -> bool:
+            told.append(newest())
+            assert told[-1] >= told[-2], f"the table went back from {told[-2]} to {told[-1]}"
+            return all(len(one.of("subscribed")) > started[id(one)] for one in clients)
+
+        wait_for(all_back, 60,
                  lambda: f"every client to come back: {[one.events[-3:] for one in clients if len(one.of('subscribed')) <= started[id(one)]]}")
         wait_alone("weir")
         print(f"the update took {time.monotonic() - began:.1f} s")

@@ -149,8 +149,8 @@ export async function startMock({ port = 0, dist, rows = 0, page = 200, frozen =
     }
     if (path === '/api/v1/jobs') {
       return json(response, 200, { jobs: [
-        { name: 'rollup', every: '10000ms', on: '', running: state.running, last: state.runs[0], history: state.runs, next_fire: Math.ceil(Date.now() / 10000) * 10000, runs },
-        { name: 'cleanup', every: '', on: 'demand', running: false, last: null, history: [], next_fire: 0, runs: 0 },
+        { name: 'rollup', trigger: 'every 10s', every: '10000ms', on: '', running: state.running, last: state.runs[0], history: state.runs, next_fire: Math.ceil(Date.now() / 10000) * 10000, runs },
+        { name: 'cleanup', trigger: 'on demand', every: '', on: 'demand', running: false, last: null, history: [], next_fire: 0, runs: 0 },
       ] });
     }
     const fire = /^\/api\/v1\/jobs\/([^/]+)\/run$/.exec(path);

@@ -15,14 +15,17 @@ export interface JobRun {
   ended?: unknown;
   duration_ms?: number;
   read?: number;
+  total?: number | null; // of one under way: rows to read
+  rows_per_s?: number;
+  left_ms?: number | null;
   written?: number;
   message?: string;
 }
 export interface JobInfo {
   name: string;
-  every?: string;
-  cron?: string;
+  trigger?: string; // in words
   running?: boolean;
+  present?: JobRun | null; // under way
   last?: JobRun | null;
   history?: JobRun[]; // newest first
   next_fire?: unknown;

@@ -86,12 +86,6 @@ export function instant(value: unknown): number | null {
   return null;
 }
 
-// A job's interval: "10000ms" is "10 s"; what is no number of milliseconds stays.
-export function interval(given: string): string {
-  const ms = /^(\d+)ms$/.exec(given);
-  return ms ? duration(Number(ms[1])).replace('.0 s', ' s').replace(' min 0 s', ' min').replace(' h 0 min', ' h') : given;
-}
-
 export function ago(ms: number, now: number): string {
   const past = now - ms;
   return past < 1500 ? 'just now' : `${duration(Math.round(past / 1000) * 1000).replace('.0 s', ' s')} ago`;

@@ -1,7 +1,7 @@
 // The batch side: what each job does next, how its last runs went, and a button to run it now.
 import { announce, attribute, h, sync, text } from './dom';
 import { ask, runsOf, type JobInfo, type JobRun } from './api';
-import { ago, clock, count, duration, instant, interval } from './format';
+import { ago, clock, count, duration, instant } from './format';
 
 const runsKept = 12;
 
@@ -55,6 +55,7 @@ export class JobsView {
     return h('section', { class: 'card job', 'aria-labelledby': id },
       h('header', { class: 'bar' }, h('h2', { id }, job.name), h('span', { class: 'tag trigger' }), h('span', { class: 'facts' }), h('button', { type: 'button', class: 'button primary', onclick: () => void this.run(job.name) }, 'Run now')),
       h('p', { class: 'outcome', role: 'status', hidden: true }),
+      h('p', { class: 'progress', hidden: true }, h('progress', { 'aria-label': `${job.name}: rows read` }), h('span')),
       h('div', { class: 'scroller flat' }, h('table', { class: 'plain' },
         h('thead', {}, h('tr', {}, ...['Status', 'Started', 'Took', 'Read', 'Written', 'Message'].map((label, i) => h('th', { scope: 'col', class: i > 1 && i < 5 ? 'number' : null }, label)))),
         h('tbody'))),
@@ -65,7 +66,7 @@ export class JobsView {
     const find = (selector: string) => element.querySelector(selector) as HTMLElement;
     const now = Date.now();
     const next = instant(job.next_fire);
-    text(find('.trigger'), job.every ? `every ${interval(job.every)}` : job.cron ? job.cron : 'on demand');
+    text(find('.trigger'), job.trigger ?? '');
     const parts = [`${count(job.runs ?? 0)} ${job.runs === 1 ? 'run' : 'runs'}`];
     if (job.running) parts.push('running');
     else if (next !== null) parts.push(next > now ? `next in ${duration(Math.ceil((next - now) / 1000) * 1000).replace('.0 s', ' s')}` : 'due');
@@ -81,6 +82,7 @@ export class JobsView {
       text(outcome, asked.result);
       outcome.classList.toggle('bad', !asked.good);
     }
+    this.progress(find('.progress'), job);
     const runs = [...(this.seen.get(job.name)?.values() ?? [])].sort((a, b) => (instant(b.started) ?? 0) - (instant(a.started) ?? 0));
     find('.scroller').hidden = runs.length === 0;
     find('.empty').hidden = runs.length > 0;
@@ -95,6 +97,24 @@ export class JobsView {
       const values = [started === null ? '–' : `${clock(started)} · ${ago(started, now)}`, took === null ? '–' : duration(took), count(run.read ?? 0), count(run.written ?? 0), run.message ?? ''];
       values.forEach((value, i) => cells[i + 1] && text(cells[i + 1] as Element, value));
     });
+  }
+
+  // How far the execution under way is.
+  private progress(element: HTMLElement, job: JobInfo): void {
+    const now = job.running ? job.present : null;
+    element.hidden = !now;
+    if (!now) return;
+    const bar = element.querySelector('progress') as HTMLProgressElement;
+    const read = now.read ?? 0;
+    bar.hidden = !now.total;
+    if (now.total) {
+      bar.max = now.total;
+      bar.value = Math.min(read, now.total);
+    }
+    const parts = [now.total ? `${count(read)} of ${count(now.total)} rows` : `${count(read)} rows`];
+    if (now.rows_per_s) parts.push(`${count(now.rows_per_s)}/s`);
+    if (now.left_ms !== null && now.left_ms !== undefined) parts.push(`${duration(now.left_ms)} left`);
+    text(element.querySelector('span') as HTMLElement, parts.join(' · '));
   }
 
   private async run(name: string): Promise<void> {

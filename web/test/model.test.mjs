@@ -99,8 +99,6 @@ test('values keep what matters of them', () => {
   assert.equal(f.number(0.0001234, 'plain', 2), '0.00012');
   assert.equal(f.cell(null, 'plain', 0), '–');
   assert.equal(f.cell({ a: [1] }, 'plain', 0), '{"a":[1]}');
-  assert.equal(f.interval('10000ms'), '10 s');
-  assert.equal(f.interval('60000ms'), '1 min');
   assert.equal(f.caption('read_bytes_s'), 'read');
   assert.equal(f.caption('mb'), 'mb');
 });

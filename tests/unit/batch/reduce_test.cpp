@@ -11,7 +11,7 @@ namespace {
 
 using json = nlohmann::json;
 
-job_config rollup(std::string group_by = "/site") {
+job_config rollup(std::vector<std::string> group_by = {"/site"}) {
   job_config job;
   job.name = "rollup";
   job.group_by = std::move(group_by);
@@ -46,10 +46,60 @@ TEST(reducer, groups_filters_and_counts) {
 }
 
 TEST(reducer, without_a_group_there_is_one_row_also_for_nothing) {
-  reducer r(rollup(""));
+  reducer r(rollup({}));
   EXPECT_EQ(shown(r), R"(all={"n":0,"total":null,"mean":null,"high":null} )");
   EXPECT_TRUE(r.add(R"({"v":4})"));
   EXPECT_EQ(shown(r), R"(all={"n":1,"total":4,"mean":4.0,"high":4} )");
+}
+
+TEST(reducer, several_group_fields_make_one_key_that_tells_their_values_apart) {
+  auto job = rollup({"/site", "/kind", "/at/rack"});
+  job.fields.resize(1);
+  reducer r(job);
+  for (const auto* row :
+       {R"({"site":"a","kind":"b","at":{"rack":1}})", R"({"site":"a","kind":"b","at":{"rack":"1"}})",
+        R"({"site":"a\",\"b","kind":"c","at":{"rack":1}})", R"({"site":"a","kind":"b\",\"c","at":{"rack":1}})",
+        R"({"site":"","kind":true,"at":{"rack":-0.5}})", R"({"site":"ü\n","kind":"b","at":{"rack":1}})"})
+    EXPECT_TRUE(r.add(row));
+  EXPECT_EQ(shown(r), R"(["","true","-0.5"]={"n":1} ["a","b","1"]={"n":2} ["a","b\",\"c","1"]={"n":1} )"
+                      R"(["a\",\"b","c","1"]={"n":1} ["ü\u000a","b","1"]={"n":1} )");
+  EXPECT_TRUE(r.add(R"({"site":"a","kind":"b"})"));                  // a part is missing
+  EXPECT_TRUE(r.add(R"({"site":"a","kind":null,"at":{"rack":1}})")); // or is no key
+  EXPECT_EQ(r.counts().skipped, 2u);
+  const std::string half(500, 'x');
+  EXPECT_TRUE(
+      r.add(json{{"site", half}, {"kind", half}, {"at", {{"rack", std::string(14, 'x')}}}}.dump())); // 1,024 in all
+  EXPECT_EQ(r.counts().skipped, 2u);
+  EXPECT_TRUE(r.add(json{{"site", half}, {"kind", half}, {"at", {{"rack", std::string(15, 'x')}}}}.dump()));
+  EXPECT_EQ(r.counts().skipped, 3u);
+}
+
+TEST(reducer, keys_of_several_fields_read_back_as_what_they_were_made_of) {
+  const auto seed = std::random_device{}();
+  std::cout << "seed " << seed << '\n';
+  std::mt19937 random(seed);
+  auto job = rollup({"/a", "/b"});
+  job.fields.resize(1);
+  std::map<std::pair<std::string, std::string>, int> plain;
+  reducer r(job);
+  constexpr std::string_view letters = "\"\\,[] a\n/~";
+  const auto word = [&] {
+    std::string out;
+    for (auto n = random() % 4; n > 0; --n)
+      out += letters[random() % letters.size()];
+    return out;
+  };
+  for (int i = 0; i < 5'000; ++i) {
+    const auto a = word(), b = word();
+    ++plain[{a, b}];
+    ASSERT_TRUE(r.add(json{{"a", a}, {"b", b}}.dump()));
+  }
+  const auto rows = r.rows();
+  ASSERT_EQ(rows.size(), plain.size());
+  for (const auto& [key, row] : rows) {
+    const auto parts = json::parse(key).get<std::vector<std::string>>();
+    ASSERT_EQ(json::parse(row)["n"], plain.at({parts.at(0), parts.at(1)})) << key;
+  }
 }
 
 TEST(reducer, too_many_groups_are_an_error) {

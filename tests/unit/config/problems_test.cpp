@@ -682,13 +682,37 @@ const std::vector<fault> faults{
     {"job_cron_fields",
      jobs,
      job(R"(, "cron": "* * * *")"),
-     {"/jobs/j/cron: '* * * *' is no cron expression: it has 4 fields, not 5; write minute hour day month weekday, "
-      "such as '*/5 * * * *'"}},
+     {"/jobs/j/cron: '* * * *' is no cron expression: it has 4 fields, not five or six; write minute hour day month "
+      "weekday, such as '*/5 * * * *', with the second in front if it is not 0"}},
     {"job_cron_hour",
      jobs,
      job(R"(, "cron": "0 24 * * *")"),
      {"/jobs/j/cron: '0 24 * * *' is no cron expression: '24' is no hour (0 to 23); write minute hour day month "
-      "weekday, such as '*/5 * * * *'"}},
+      "weekday, such as '*/5 * * * *', with the second in front if it is not 0"}},
+    {"job_zone",
+     jobs,
+     job(R"(, "cron": "@daily", "zone": "Europe/Atlantis")"),
+     {"/jobs/j/zone: this machine knows no time zone 'Europe/Atlantis'; write a name such as 'Europe/Berlin', or "
+      "install the time zone database (package tzdata)"}},
+    {"job_zone_without_cron",
+     jobs,
+     job(R"(, "every": "1s", "zone": "UTC")"),
+     {"/jobs/j/zone: 'zone' means nothing without 'cron'; add it, or remove this"}},
+    {"job_demand_with_timing",
+     jobs,
+     job(R"(, "on": "demand", "jitter": "1s", "overlap": "queue", "missed": "all")"),
+     {"/jobs/j/jitter: 'jitter' means nothing without 'every' or 'cron'; add it, or remove this",
+      "/jobs/j/missed: 'missed' means nothing without 'every' or 'cron'; add it, or remove this",
+      "/jobs/j/overlap: 'overlap' means nothing without 'every' or 'cron'; add it, or remove this"}},
+    {"job_change_keys",
+     jobs,
+     job(R"(, "every": "1s", "dirty_for": "1s", "changes": 3)"),
+     {"/jobs/j/changes: 'changes' means nothing without \"on\": \"change\"; add it, or remove this",
+      "/jobs/j/dirty_for: 'dirty_for' means nothing without \"on\": \"change\"; add it, or remove this"}},
+    {"job_overlap",
+     jobs,
+     job(R"(, "every": "1s", "overlap": "queu")"),
+     {"/jobs/j/overlap: unknown policy for runs that would overlap 'queu'; did you mean 'queue'?"}},
     {"job_missed",
      jobs,
      job(R"(, "every": "1s", "missed": "onse")"),
@@ -709,6 +733,22 @@ const std::vector<fault> faults{
      jobs,
      job(R"(, "every": "1s", "derive": 1)"),
      {"/jobs/j/derive: 'derive' is an object, not a number; write { ... }"}},
+    {"job_derive_none",
+     jobs,
+     job(R"(, "every": "1s", "derive": {})"),
+     {"/jobs/j/derive: 'derive' derives nothing; write {\"load\": \"/cpu / /cores\"}, or remove it"}},
+    {"job_derive_expressions",
+     jobs,
+     job(R"(, "every": "1s", "derive": {"a": "cpu * 2", "b": "/a +", "c": "/d", "d": "/a/x", "e": 5, "": "1"})"),
+     {"/jobs/j/derive/a: column 1: 'cpu' is neither a pointer nor a function; did you mean /cpu?",
+      "/jobs/j/derive/b: column 5: an operand is missing; write a pointer such as /cpu, a number, a 'text', or a "
+      "function",
+      "/jobs/j/derive/c: column 1: '/d' is derived below; put that field before this one, or name it otherwise",
+      "/jobs/j/derive/d: column 1: 'a' is derived, and has nothing inside; name the derived field another way to reach "
+      "the "
+      "row's own",
+      "/jobs/j/derive/e: a string is wanted, not a number; put it in double quotes",
+      "/jobs/j/derive/: a field without a name"}},
     {"job_after_unknown", jobs, job(R"(, "after": ["i"])"), {"/jobs/j/after/0: unknown job 'i'"}},
     {"job_after_itself",
      jobs,
@@ -730,6 +770,43 @@ const std::vector<fault> faults{
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "t", "last": "1m"}, "fields": {"n": "count"}, "write": {"table": "o"}}})",
      {"/jobs/j/read/last: 'last' is a window of a log, and 't' is none; remove it, or read a table of kind 'log'"}},
+    {"job_parameter_unknown",
+     jobs,
+     job(R"(, "every": "1s", "where": {"/a": {"parameter": "b"}})"),
+     {"/jobs/j/where/~1a/parameter: the job has no parameter 'b'; add \"parameters\": {\"b\": a value} to it"}},
+    {"job_parameter_kind",
+     jobs,
+     job(R"(, "every": "1s", "parameters": {"b": 5}, "where": {"/a": {"prefix": {"parameter": "b"}}})"),
+     {"/jobs/j/where/~1a/prefix/parameter: 'prefix' cannot take the parameter 'b'; parameters are for eq, ne, gt, gte, "
+      "lt, lte and, as strings, for prefix"}},
+    {"job_parameter_value",
+     jobs,
+     job(R"(, "every": "1s", "parameters": {"b": [1]})"),
+     {"/jobs/j/parameters/b: a parameter is a string, a number or a boolean, not an array; write the value that it has "
+      "where a run says nothing else"}},
+    {"job_throttle",
+     jobs,
+     job(R"(, "every": "1s", "throttle": "0/s")"),
+     {"/jobs/j/throttle: '0/s' is no rate of rows; write how many rows a second are read at most, such as '100000/s', "
+      "or 'none'"}},
+    {"job_dead_letter",
+     jobs,
+     job(R"(, "every": "1s", "dead_letter": "a b")"),
+     {"/jobs/j/dead_letter: 'a b' is no topic's name; letters, digits and . _ - are allowed, at most 249"}},
+    {"window_on_latest",
+     jobs,
+     R"({"j": {"every": "1s", "read": {"table": "t", "window": "1m"}, "fields": {"n": "count"}, "write": {"table": "o"}}})",
+     {"/jobs/j/read/window: 'window' is a window of a log, and 't' is none; remove it, or read a table of kind 'log'"}},
+    {"last_and_window",
+     jobs,
+     R"({"j": {"every": "1s", "read": {"table": "l", "last": "1m", "window": "1m"}, "fields": {"n": "count"}, "write": {"table": "o"}}})",
+     {"/jobs/j/read/window: 'last' and 'window' exclude each other; 'last' ends at the fire time, 'window' at a "
+      "multiple "
+      "of its length; keep one of them"}},
+    {"lateness_alone",
+     jobs,
+     R"({"j": {"every": "1s", "read": {"table": "l", "lateness": "1m"}, "fields": {"n": "count"}, "write": {"table": "o"}}})",
+     {"/jobs/j/read/lateness: there is no window that could be waited for; add \"window\": \"1m\", or remove it"}},
     {"job_writes_nowhere",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {}}})",
@@ -759,10 +836,48 @@ const std::vector<fault> faults{
      jobs,
      job_fields(R"({"a": {"p9x": "/a"}})"),
      {"/jobs/j/fields/a: unknown function 'p9x'; did you mean 'p90'?"}},
+    {"job_percentile_zero",
+     jobs,
+     job_fields(R"({"a": {"p0.0": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'p0.0'; a percentile lies above 0 and below 100, such as 'p99'"}},
+    {"job_percentile_digits",
+     jobs,
+     job_fields(R"({"a": {"p99.9999999": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'p99.9999999'; a percentile lies above 0 and below 100, such as 'p99'"}},
+    {"job_top_too_many",
+     jobs,
+     job_fields(R"({"a": {"top101": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'top101'; there are 'top1' to 'top100'"}},
+    {"job_top_none",
+     jobs,
+     job_fields(R"({"a": {"top0": "/a"}})"),
+     {"/jobs/j/fields/a: unknown function 'top0'; there are 'top1' to 'top100'"}},
+    {"job_top_without_field",
+     jobs,
+     job_fields(R"({"a": "top"})"),
+     {"/jobs/j/fields/a: 'top' needs the field it works on; write {\"top\": \"/field\"}"}},
     {"job_group_by",
      jobs,
      job(R"(, "every": "1s", "group_by": "site")"),
      {"/jobs/j/group_by: 'site' is no JSON Pointer; did you mean '/site'?"}},
+    {"job_group_by_none",
+     jobs,
+     job(R"(, "every": "1s", "group_by": [])"),
+     {"/jobs/j/group_by: 'group_by' names no field; write [\"/site\", \"/kind\"], or remove it: all rows are one "
+      "group"}},
+    {"job_group_by_twice",
+     jobs,
+     job(R"(, "every": "1s", "group_by": ["/a", "/b", "/a"])"),
+     {"/jobs/j/group_by/2: '/a' is there twice; remove one of them"}},
+    {"job_group_by_many",
+     jobs,
+     job(R"(, "every": "1s", "group_by": ["/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9"])"),
+     {"/jobs/j/group_by: groups by 9 fields; at most 8"}},
+    {"job_group_by_member",
+     jobs,
+     job(R"(, "every": "1s", "group_by": ["/a", "b", 7])"),
+     {"/jobs/j/group_by/1: 'b' is no JSON Pointer; did you mean '/b'?",
+      "/jobs/j/group_by/2: a string is wanted, not a number; put it in double quotes"}},
     {"job_replace",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {"table": "o", "replace": 1}}})",
@@ -784,6 +899,18 @@ TEST(topology_parts, an_embedded_broker_does_not_go_with_an_external_redis) {
   p.redis = R"({"url": "embedded"})";
   EXPECT_THAT(lines(load(p.text()).problems), IsEmpty());
   p.kafka = R"({"brokers": "k:9092"})";
+  EXPECT_THAT(lines(load(p.text()).problems), IsEmpty());
+}
+
+TEST(topology_parts, a_table_cannot_repeat_several_group_fields) {
+  parts p;
+  p.tables = R"({"t": {"from": "s", "kind": "latest"}, "o": {"from": "job:j", "kind": "latest", "key": "/a"}})";
+  p.jobs =
+      R"({"j": {"every": "1s", "read": "t", "group_by": ["/a", "/b"], "fields": {"n": "count"}, "write": {"table": "o"}}})";
+  EXPECT_THAT(lines(load(p.text()).problems),
+              ElementsAre(::testing::HasSubstr("rows of the job 'j' are keyed by its 'group_by'; remove the key")));
+  p.jobs =
+      R"({"j": {"every": "1s", "read": "t", "group_by": ["/a"], "fields": {"n": "count"}, "write": {"table": "o"}}})";
   EXPECT_THAT(lines(load(p.text()).problems), IsEmpty());
 }
 

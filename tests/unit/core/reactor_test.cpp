@@ -1,6 +1,7 @@
 #include "runtime/core/reactor.hpp"
 
 #include "runtime/core/reactor_post.hpp"
+#include "tests/support/eventually.hpp"
 
 #include <boost/asio/post.hpp>
 #include <chrono>
@@ -12,19 +13,7 @@
 using namespace weir;
 using namespace std::chrono_literals;
 
-namespace {
-
-bool eventually(const std::function<bool()>& condition) {
-  const auto until = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until)
-      return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
-
-} // namespace
+using support::eventually;
 
 TEST(reactor, tasks_of_one_thread_run_in_order_on_the_reactor) {
   reactor r("test");

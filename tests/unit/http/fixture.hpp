@@ -3,6 +3,7 @@
 
 #include "runtime/core/reactor.hpp"
 #include "runtime/http/server.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/unit/http/raw_client.hpp"
 
 #include <atomic>
@@ -18,16 +19,7 @@ namespace weir::http::test {
 
 using namespace std::chrono_literals;
 
-// Polls until the condition holds; false: it did not in time.
-inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = 10s) {
-  const auto until = std::chrono::steady_clock::now() + within;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until)
-      return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
+using support::eventually;
 
 // A session that does what the test put into it.
 struct scripted_session : web_socket_handler {

@@ -72,7 +72,7 @@ TEST_F(consumer_by_hand, drain_stops_at_its_limit_and_when_told_so) {
   const auto read = read_from(0);
   auto& queue = *read.at(0).second;
   std::vector<std::int64_t> seen;
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     return *queue.drain(10 - seen.size(),
                         [&](const record& r) {
                           seen.push_back(r.at.value);
@@ -94,12 +94,12 @@ TEST_F(consumer_by_hand, a_ready_callback_wakes_for_records_that_come_and_for_th
   std::atomic<int> woken{0};
   queue.on_ready([&] { ++woken; });
   produce(2, 1);
-  ASSERT_TRUE(wait_until([&] { return woken > 0; }));
+  ASSERT_TRUE(eventually([&] { return woken > 0; }));
   ASSERT_EQ(collect(queue, 1).size(), 1u);
   // Again, after it was emptied.
   const int before = woken;
   produce(2, 1, 1);
-  ASSERT_TRUE(wait_until([&] { return woken > before; }));
+  ASSERT_TRUE(eventually([&] { return woken > before; }));
   // One that is set late hears of what waits.
   std::atomic<int> late{0};
   queue.on_ready([&] { ++late; });
@@ -119,7 +119,7 @@ TEST_F(consumer_by_hand, restart_goes_on_at_another_offset_with_a_queue_of_its_o
   EXPECT_EQ(got.front().at, 120);
   // With records waiting: they are not given.
   produce(0, 100, 300);
-  ASSERT_TRUE(wait_until([&] { return (*again)->high_watermark() == 400; }));
+  ASSERT_TRUE(eventually([&] { return (*again)->high_watermark() == 400; }));
   auto forward = reader->restart({partition_id{0}, offset{390}});
   ASSERT_TRUE(forward) << forward.error().message;
   EXPECT_EQ((*again)->drain(1, [](const record&) { return true; }).error().code, ec::stopped);
@@ -135,7 +135,7 @@ TEST_F(consumer_by_hand, a_partition_left_out_of_the_assignment_can_be_added_lat
   produce(3, 10);
   make_reader();
   reader->start(heard.handlers());
-  ASSERT_TRUE(wait_until([&] { return heard.assignments() > 0; }));
+  ASSERT_TRUE(eventually([&] { return heard.assignments() > 0; }));
   auto some = reader->assign(from_offset({partition_id{0}}, 0));
   ASSERT_TRUE(some);
   ASSERT_EQ(some->size(), 1u);
@@ -152,7 +152,7 @@ TEST_F(consumer_by_hand, an_offset_that_is_not_in_the_log_is_told_and_reading_ca
   const auto read = read_from(5000);
   auto& queue = *read.at(0).second;
   std::optional<error> told_error;
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     const auto got = queue.drain(10, [](const record&) { return true; });
     if (!got)
       told_error = got.error();
@@ -195,7 +195,7 @@ TEST_F(consumer_by_hand, not_draining_bounds_what_is_fetched_ahead) {
   EXPECT_EQ(collect(*read.at(1).second, count).size(), static_cast<std::size_t>(count));
   std::size_t ahead = 0;
   ASSERT_TRUE(
-      wait_until([&] { return (ahead = *read.at(0).second->drain(count, [](const record&) { return true; })) > 0; }));
+      eventually([&] { return (ahead = *read.at(0).second->drain(count, [](const record&) { return true; })) > 0; }));
   EXPECT_LT(ahead, 2600u) << "1 MiB, and one fetch of at most 1 MiB over it";
   EXPECT_EQ(collect(*read.at(0).second, count - ahead).size(), count - ahead);
 }
@@ -245,12 +245,12 @@ TEST_F(consumer_by_hand, a_topic_that_is_missing_is_named) {
   EXPECT_NE(facts.error().message.find("'missing'"), std::string::npos);
   // Started all the same it waits for the topic, and takes it when it comes.
   (*made)->start(heard.handlers());
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     const std::lock_guard lock(heard.mutex);
     return !heard.failed.empty() && heard.failed.front().first.code == ec::kafka_no_topic;
   }));
   broker->set_missing("missing", false);
-  ASSERT_TRUE(wait_until([&] { return heard.assignments() > 0; }));
+  ASSERT_TRUE(eventually([&] { return heard.assignments() > 0; }));
   EXPECT_EQ(heard.assignment(0).first.size(), 4u);
   (*made)->close(5s);
 }
@@ -277,7 +277,7 @@ TEST_F(consumer_by_hand, reading_goes_on_after_the_broker_was_away) {
   const auto read = read_from(0);
   ASSERT_EQ(collect(*read.at(0).second, 10).size(), 10u);
   broker->set_down(true);
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     const std::lock_guard lock(heard.mutex);
     return !heard.failed.empty();
   })) << "the loss is told";

@@ -5,6 +5,7 @@
 #include "runtime/kafka/embedded_broker.hpp"
 #include "runtime/kafka/rd_consumer.hpp"
 #include "runtime/kafka/rd_producer.hpp"
+#include "tests/support/eventually.hpp"
 
 #include <condition_variable>
 #include <gtest/gtest.h>
@@ -18,16 +19,7 @@ namespace weir::kafka {
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
-// Polls until the condition holds. False: the deadline passed.
-inline bool wait_until(const std::function<bool()>& holds, std::chrono::milliseconds deadline = 20s) {
-  const auto until = clock::now() + deadline;
-  while (!holds()) {
-    if (clock::now() > until)
-      return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
+using support::eventually;
 
 inline kafka_config at(const std::string& brokers) {
   kafka_config c;
@@ -193,7 +185,7 @@ protected:
     if (!reader)
       make_reader();
     reader->start(heard.handlers());
-    EXPECT_TRUE(wait_until([&] { return heard.assignments() > 0; }));
+    EXPECT_TRUE(eventually([&] { return heard.assignments() > 0; }));
     auto out = reader->assign(from_offset(heard.assignment(0).first, start));
     EXPECT_TRUE(out) << (out ? "" : out.error().message);
     return out ? std::move(*out) : queues{};
@@ -219,7 +211,7 @@ protected:
 inline std::vector<seen_record> collect(partition_queue& queue, std::size_t count,
                                         std::chrono::milliseconds deadline = 20s) {
   std::vector<seen_record> out;
-  wait_until(
+  eventually(
       [&] {
         const auto got = queue.drain(1000, [&](const record& r) {
           out.push_back(keep(r));

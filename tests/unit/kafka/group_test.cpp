@@ -82,7 +82,7 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
   auto first = std::make_unique<node>(broker->bootstrap(), GetParam(), position);
   ASSERT_TRUE(first->reader);
   first->reader->start(first->heard.handlers());
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     first->turn();
     return applied() == produced;
   })) << applied();
@@ -92,7 +92,7 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
   node second(broker->bootstrap(), GetParam(), position);
   ASSERT_TRUE(second.reader);
   second.reader->start(second.heard.handlers());
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     first->turn();
     second.turn();
     return first->reading.size() == 2 && second.reading.size() == 2;
@@ -100,7 +100,7 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
       << " " << second.reading.size();
   EXPECT_FALSE(first->heard.revocation(0).second) << "given back, not lost";
   feed();
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     first->turn();
     second.turn();
     return applied() == produced;
@@ -114,7 +114,7 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
   auto again = second.reader->restart({partition_id{p}, offset{10}});
   ASSERT_TRUE(again) << again.error().message;
   second.reading[p] = std::move(*again);
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     second.turn();
     return applied() == produced;
   }));
@@ -122,12 +122,12 @@ TEST_P(consumer_group, two_members_share_the_partitions_and_the_second_takes_ove
   const auto begun = clock::now();
   first.reset();
   EXPECT_LT(clock::now() - begun, 3s) << "a member leaves promptly";
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     second.turn();
     return second.reading.size() == 4;
   }));
   feed();
-  ASSERT_TRUE(wait_until([&] {
+  ASSERT_TRUE(eventually([&] {
     second.turn();
     return applied() == produced;
   }));

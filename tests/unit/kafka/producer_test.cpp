@@ -15,7 +15,7 @@ TEST_F(embedded_producer, a_delivery_is_reported_once_the_broker_has_it) {
   auto m = plain("t", -1, "k", "v");
   m.headers = {{"weir.reason", "no json"}, {"weir.empty", ""}};
   writer->send(m, [&](result<void> r) { delivered += r ? 1 : 100; });
-  ASSERT_TRUE(wait_until([&] { return delivered > 0; }));
+  ASSERT_TRUE(eventually([&] { return delivered > 0; }));
   EXPECT_EQ(delivered, 1);
   EXPECT_TRUE(writer->flush(5s));
 }
@@ -89,7 +89,7 @@ result<void> deliver(producer& to, message m) {
     const std::lock_guard lock(b->mutex);
     b->got = std::move(r);
   });
-  const bool in_time = wait_until([&] {
+  const bool in_time = eventually([&] {
     const std::lock_guard lock(b->mutex);
     return b->got.has_value();
   });

@@ -4,19 +4,8 @@
 
 #include <atomic>
 #include <hiredis/hiredis.h>
-#include <thread>
 
 namespace weir::redis::test {
-
-bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds within) {
-  const auto until = std::chrono::steady_clock::now() + within;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() >= until)
-      return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return true;
-}
 
 server::server(std::vector<std::string> config_lines) {
   auto started = embedded::redis_server::start({.config_lines = std::move(config_lines)});

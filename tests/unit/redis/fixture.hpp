@@ -3,6 +3,7 @@
 
 #include "runtime/embedded/redis_server.hpp"
 #include "runtime/redis/redis_store.hpp"
+#include "tests/support/eventually.hpp"
 
 #include <chrono>
 #include <future>
@@ -32,8 +33,7 @@ result<T> answer_of(Call call) {
   return future.get();
 }
 
-// True as soon as `holds` is, false after the deadline.
-bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds within = patience);
+using support::eventually;
 
 class server {
 public:

@@ -11,7 +11,7 @@ using namespace weir::simulation;
 
 struct outcome {
   std::size_t runs = 0, syncs = 0, recoveries = 0, unrecoverable = 0, pushed_away = 0, frames = 0, resets = 0, gaps = 0;
-  std::size_t failed = 0, deltas = 0;
+  std::size_t failed = 0, deltas = 0, lanes_ended = 0;
   std::string first; // seed and what went wrong
 };
 
@@ -47,13 +47,14 @@ outcome run(std::uint64_t runs, world_options options) {
     out.frames += w.frames;
     out.resets += w.resets;
     out.gaps += w.gaps;
+    out.lanes_ended += w.lanes_ended;
     if (!w.verdict().empty() && out.failed++ == 0)
       out.first = "seed " + std::to_string(seed) + ": " + w.verdict();
   }
   std::printf("%zu runs: %zu syncs, %zu recoveries, %zu unrecoverable, %zu sent away, %zu frames, %zu resets, %zu "
-              "changes lost, %zu failed\n",
-              out.runs, out.syncs, out.recoveries, out.unrecoverable, out.pushed_away, out.frames, out.resets, out.gaps,
-              out.failed);
+              "lanes ended alone, %zu changes lost, %zu failed\n",
+              out.runs, out.syncs, out.recoveries, out.unrecoverable, out.pushed_away, out.frames, out.resets,
+              out.lanes_ended, out.gaps, out.failed);
   return out;
 }
 
@@ -100,6 +101,31 @@ TEST(random_worlds, clients_with_filters_paces_and_deltas_end_with_the_rows_they
   expect_everything_happened(all);
   if (!std::getenv("WEIR_SEED")) {
     EXPECT_GT(all.deltas, all.runs / 10);
+    EXPECT_GT(all.lanes_ended, 0u);
+  }
+}
+
+TEST(random_worlds, a_lane_that_is_slower_than_what_is_kept_ends_alone_and_its_clients_get_the_rows_they_asked_for) {
+  world_options o;
+  o.wishes = o.few_removals = true;
+  o.disturb = false;
+  const auto all = run(1000, o);
+  EXPECT_EQ(all.failed, 0u) << all.first;
+  EXPECT_EQ(all.resets, 0u) << "nobody else has to begin anew";
+  if (!std::getenv("WEIR_SEED")) {
+    EXPECT_GT(all.lanes_ended, 0u);
+    EXPECT_GT(all.unrecoverable, 0u) << "its clients lose their place";
+  }
+}
+
+TEST(random_worlds, paces_and_logs_that_keep_little_give_their_clients_what_they_asked_for_in_order) {
+  world_options o;
+  o.kind = table_kind::log;
+  o.wishes = o.few_removals = true;
+  const auto all = run(1000, o);
+  expect_everything_happened(all);
+  if (!std::getenv("WEIR_SEED")) {
+    EXPECT_GT(all.lanes_ended, 0u);
   }
 }
 
@@ -120,6 +146,13 @@ TEST(random_worlds, a_heartbeat_that_hides_a_lost_change_is_noticed) {
   world_options o;
   o.without = sabotage::heartbeat_unchained;
   EXPECT_GT(run(200, o).failed, 0u);
+}
+
+TEST(random_worlds, the_silent_end_of_a_lane_is_noticed) {
+  world_options o;
+  o.wishes = o.few_removals = true;
+  o.without = sabotage::ended_lane_untold;
+  EXPECT_GT(run(1000, o).failed, 0u);
 }
 
 } // namespace

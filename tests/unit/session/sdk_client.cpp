@@ -56,6 +56,7 @@ void sdk_client::start_flow() {
   pages_.clear();
   if (world_.options.kind == table_kind::log) {
     json subscribe{{"channel", table_name}, {"flag", 1}};
+    subscribe.update(wishes);
     if (recover_) {
       subscribe["recover"] = true;
       if (offset.value_or(0) > 0)
@@ -82,6 +83,11 @@ void sdk_client::start_flow() {
 void sdk_client::make_wishes() {
   auto& random = world_.random;
   json data = json::object();
+  if (world_.options.kind == table_kind::log) { // all entries: what a log is checked for
+    if (random.chance(60))
+      wishes["data"] = {{"max_rate", std::to_string(5 + random.below(100)) + "/s"}};
+    return;
+  }
   if (random.chance(60))
     wishes["flag"] = 1;
   if (random.chance(50))

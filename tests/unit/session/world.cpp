@@ -106,7 +106,7 @@ void world::restart_publisher() {
   small.late_bytes = 200 + random.below(2000);
   small.page_rows = static_cast<std::uint32_t>(1 + random.below(6));
   small.waiting_bytes = 2000 + random.below(4000);
-  if (options.disturb && random.chance(50)) {
+  if (options.few_removals || (options.disturb && random.chance(50))) {
     small.view.tombstones = 1 + random.below(6);
     small.view.tombstone_ms = 200;
     small.ring.entries = 10 + random.below(40);
@@ -119,8 +119,23 @@ void world::restart_publisher() {
 
 void world::reset_everyone() {
   for (const auto& [id, l] : std::exchange(live, {}))
-    if (!l.who->gone)
-      l.who->from_publisher.push_back([c = l.who.get(), g = l.generation] { c->policy.on_reset(g); });
+    tell_ended(l);
+}
+
+void world::end_lane(table::lane_id lane) {
+  ++lanes_ended;
+  std::erase_if(live, [&](const auto& l) {
+    if (l.second.lane != lane)
+      return false;
+    if (options.without != sabotage::ended_lane_untold)
+      tell_ended(l.second);
+    return true;
+  });
+}
+
+void world::tell_ended(const live_subscription& l) {
+  if (!l.who->gone)
+    l.who->from_publisher.push_back([c = l.who.get(), g = l.generation] { c->policy.on_reset(g); });
 }
 
 void world::leave(std::uint64_t id) {
@@ -294,6 +309,8 @@ void world::flush() {
     reset_everyone();
     return;
   }
+  for (const auto lane : out.ended)
+    end_lane(lane);
   for (const auto& [lane, parts] : out.lanes)
     for (const auto& f : parts) {
       ++frames;

@@ -39,6 +39,7 @@ enum class sabotage {
   offset_early,        // the frame's offset stands on its first publication
   heartbeat_unchained, // a heartbeat follows the last change that was published, not the last one that was stored
   offset_of_newest,    // the newest version is taken for the watermark
+  ended_lane_untold,   // who was in a lane that fell behind what is kept does not hear of it
 };
 
 struct world_options {
@@ -47,8 +48,9 @@ struct world_options {
   std::size_t partitions = 2;
   std::size_t keys = 8;
   std::size_t clients = 3;
-  bool wishes = false; // clients want some rows only, a pace, deltas, tags, short names
-  bool disturb = true; // lost messages, reloads, rollbacks, restarts
+  bool wishes = false;       // clients want some rows only, a pace, deltas, tags, short names
+  bool disturb = true;       // lost messages, reloads, rollbacks, restarts
+  bool few_removals = false; // views forget removals, and logs entries, before a slow pace has told them
   sabotage without = sabotage::none;
 };
 
@@ -202,7 +204,7 @@ public:
   std::map<std::uint64_t, live_subscription> live; // at the publisher, by connection
   void leave(std::uint64_t connection);
   std::int64_t now_ms = 1'000'000;
-  std::size_t frames = 0, resets = 0, gaps = 0;
+  std::size_t frames = 0, resets = 0, gaps = 0, lanes_ended = 0;
   bool calm = false;
 
 private:
@@ -217,6 +219,8 @@ private:
   void load_step();
   void handle_one_message(connection& c);
   void reset_everyone();
+  void end_lane(table::lane_id lane);
+  void tell_ended(const live_subscription& l);
 
   std::uint64_t clock_ = 1000, sequence_ = 0;
   std::string problem_;

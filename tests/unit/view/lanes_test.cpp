@@ -141,6 +141,99 @@ TEST(lanes, a_pace_holds_changes_back_and_sends_the_newest_when_it_is_due) {
   EXPECT_FALSE(c.next_due_ms());
 }
 
+TEST(lanes, one_that_falls_behind_what_is_kept_ends_and_the_others_go_on) {
+  auto o = options();
+  o.view.tombstones = 1;
+  ready c(o);
+  auto paced = wants();
+  paced.lane.interval_ms = 1000;
+  const auto slow = c.subscribe(paced, 0), quick = c.subscribe(wants(), 0);
+  auto narrow = wants({}, "c");
+  narrow.lane.interval_ms = 1000;
+  const auto slow_elsewhere = c.subscribe(narrow, 0);
+  apply(c, rows(0, 10, 20, {{"c", "1"}}));
+  EXPECT_EQ(c.flush(0).lanes.size(), 3u);
+  apply(c, rows(0, 20, 21, {{"a", ""}, {"b", ""}}), 1);
+  EXPECT_EQ(of_lane(c.flush(1), quick.lane).size(), 2u);
+  c.tick(1); // drops the older of the removals, which the slow lane has not sent
+  apply(c, rows(0, 21, 22, {{"c", "2"}}), 2);
+  EXPECT_EQ(of_lane(c.flush(2), quick.lane).size(), 1u);
+
+  ASSERT_TRUE(c.dirty(1000));
+  const auto out = c.flush(1000);
+  EXPECT_FALSE(out.reset);
+  EXPECT_EQ(out.ended, std::vector{slow.lane});
+  EXPECT_TRUE(of_lane(out, slow.lane).empty());
+  EXPECT_EQ(of_lane(out, slow_elsewhere.lane).size(), 1u) << "no removal of its rows was dropped";
+  EXPECT_EQ(c.lanes(), 2u);
+  EXPECT_TRUE(c.catch_up(slow.lane, slow.at, 1000).gone);
+  EXPECT_FALSE(c.dirty(1000)) << "it ends once";
+
+  paced.phase = map_phase::stream;
+  paced.recover = paced.has_position = true;
+  paced.offset = version{20};
+  paced.epoch = c.epoch();
+  EXPECT_EQ(c.subscribe(paced, 1000).code, 112) << "its sessions were not told of a, so they get everything again";
+  paced.phase = map_phase::state;
+  paced.recover = paced.has_position = false;
+  const auto again = c.subscribe(paced, 1000);
+  EXPECT_TRUE(again.live);
+  EXPECT_NE(again.lane, slow.lane);
+}
+
+TEST(lanes, a_slow_lane_of_a_log_that_keeps_little_ends_and_the_others_go_on) {
+  auto o = options();
+  o.ring.entries = 3;
+  channel c(table_of(table_kind::log), 1, {partition(0)}, o);
+  c.load({stored(0, 10, 10)}, 0);
+  subscribe_request r;
+  const auto quick = c.subscribe(r, 0);
+  r.lane.interval_ms = 1000;
+  const auto slow = c.subscribe(r, 0);
+  std::size_t got = 0;
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    apply(c, entries(0, 10 + i, 11 + i, static_cast<std::int64_t>(i), 1));
+    got += of_lane(c.flush(1), quick.lane).size();
+  }
+  EXPECT_EQ(got, 6u);
+  const auto out = c.flush(1001);
+  EXPECT_FALSE(out.reset);
+  EXPECT_EQ(out.ended, std::vector{slow.lane});
+}
+
+TEST(lanes, a_clock_that_was_set_back_holds_no_lane_longer_than_its_pace) {
+  ready c;
+  auto r = wants();
+  r.lane.interval_ms = 1000;
+  const auto slow = c.subscribe(r, 10'000), quick = c.subscribe(wants(), 10'000);
+  apply(c, rows(0, 10, 20, {{"a", "1"}}));
+  EXPECT_EQ(c.flush(10'000).lanes.size(), 2u);
+  apply(c, rows(0, 20, 21, {{"a", "2"}}));
+  EXPECT_EQ(of_lane(c.flush(5'000), quick.lane).size(), 1u);
+  EXPECT_EQ(c.next_due_ms(), 6'000);
+  EXPECT_EQ(of_lane(c.flush(6'000), slow.lane).size(), 1u);
+}
+
+TEST(lanes, only_those_whose_rows_changed_are_woken) {
+  ready c;
+  std::vector<table::lane_id> lanes;
+  for (const auto* key : {"a", "b", "c"}) {
+    auto r = wants({}, key);
+    r.lane.interval_ms = 1000;
+    lanes.push_back(c.subscribe(r, 0).lane);
+  }
+  apply(c, rows(0, 10, 20, {{"b", "1"}}));
+  const auto out = c.flush(0);
+  ASSERT_EQ(out.lanes.size(), 1u);
+  EXPECT_EQ(out.lanes[0].lane, lanes[1]);
+  EXPECT_FALSE(c.next_due_ms());
+  apply(c, rows(0, 20, 21, {{"b", "2"}, {"c", "2"}}));
+  EXPECT_EQ(of_lane(c.flush(1), lanes[2]).size(), 1u);
+  EXPECT_EQ(c.next_due_ms(), 1000) << "b waits for its pace";
+  c.close(lanes[1]);
+  EXPECT_FALSE(c.next_due_ms()) << "nobody is left to wait for";
+}
+
 TEST(lanes, tags_tell_the_records_time_its_age_and_what_was_left_out) {
   ready c;
   auto r = wants();
