@@ -21,6 +21,8 @@ constexpr std::uint32_t log_chunk = 64; // packed entries asked for at a time
 // first packed entry is looked for this much earlier than the window starts.
 constexpr std::int64_t clock_allowance_ms = 60'000;
 
+constexpr std::size_t most_letters = 1'000; // on their way to the dead letter topic; with more the reading waits
+
 // A checkpoint is "<place>\n" and the reducer's own text. The place is the next bucket, or the version from which a log
 // is read on.
 constexpr std::string_view done_place = "done";
@@ -36,10 +38,22 @@ struct batch_reducer_state {
   std::vector<std::pair<partition_id, redis::stored_row>> rows; // of it, as they came
   version next;                                                 // of a log: the first that was not asked for
   std::int64_t checkpoint_at_ms = 0, told_at_ms = 0;
+  std::int64_t began_ms = 0; // for the throttle
+  std::uint64_t paced = 0;   // rows read since
+  std::size_t letters = 0;   // on their way
+  bool held = false;         // the next chunk waits for letters or the throttle
+  bool done = false;         // the result waits for letters
 
   explicit batch_reducer_state(batch_reducer_actor::stateful_pointer<batch_reducer_state> s) : self(s) {}
 
   bool is_log() const { return config.table.kind == table_kind::log; }
+
+  // Skipped rows have to be where they go before the share is done.
+  void finish_well() {
+    done = true;
+    if (letters == 0)
+      finish(partial);
+  }
 
   void finish(result<std::shared_ptr<batch::reducer>> r) {
     caf::anon_send(config.report_to, reducer_done{config.job.name, config.run, config.share, std::move(r)});
@@ -53,7 +67,7 @@ struct batch_reducer_state {
     if (is_log() && config.from_ms)
       next =
           version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
-    checkpoint_at_ms = told_at_ms = config.node->wall_ms();
+    checkpoint_at_ms = told_at_ms = began_ms = config.node->wall_ms();
     if (!config.checkpoint.empty()) {
       const auto place = resume();
       if (!place)
@@ -61,7 +75,76 @@ struct batch_reducer_state {
       if (!*place)
         return finish(partial);
     }
-    is_log() ? ask_log() : ask_bucket();
+    ask();
+  }
+
+  void ask() { is_log() ? ask_log() : ask_bucket(); }
+
+  // The next chunk, now or as soon as the throttle and the dead letters let it.
+  void ask_next() {
+    if (letters >= most_letters) {
+      held = true;
+      return;
+    }
+    const auto ahead = ahead_ms();
+    if (ahead <= 0)
+      return ask();
+    held = true;
+    self->delayed_send(self, std::chrono::milliseconds(ahead), caf::flush_atom::value);
+  }
+
+  void on_pause_over() {
+    if (!std::exchange(held, false))
+      return;
+    ask_next();
+  }
+
+  // How much sooner than its share of the throttle permits the rows so far were read.
+  std::int64_t ahead_ms() const {
+    if (config.job.throttle == 0)
+      return 0;
+    const auto rate = static_cast<double>(config.job.throttle) / static_cast<double>(config.shares);
+    const auto due = began_ms + static_cast<std::int64_t>(static_cast<double>(paced) / rate * 1000);
+    return std::min<std::int64_t>(due - config.node->wall_ms(), 10'000); // whatever the clock does
+  }
+
+  // -- rows
+
+  result<void> add(std::string_view key, std::string_view row, const stamp& at) {
+    auto added = partial->add(row, at);
+    if (!partial->skipped_because().empty() && !config.job.dead_letter.empty())
+      bury(key, row, at);
+    return added;
+  }
+
+  void bury(std::string_view key, std::string_view row, const stamp& at) {
+    kafka::message m;
+    m.topic = config.job.dead_letter;
+    m.key = std::string(key);
+    m.value = std::string(row);
+    m.value_may_go = true;
+    m.headers = {{"weir.job", config.job.name},
+                 {"weir.execution", config.execution},
+                 {"weir.table", config.table.name},
+                 {"weir.reason", std::string(partial->skipped_because())},
+                 {"weir.partition", std::to_string(at.partition.value)},
+                 {"weir.offset", std::to_string(at.at.value)}};
+    ++letters;
+    batch_reducer_actor me = self;
+    config.node->producer->send(std::move(m),
+                                [me](result<void> sent) { caf::anon_send(me, letter_sent{std::move(sent)}); });
+  }
+
+  void on_letter(const letter_sent& m) {
+    --letters;
+    if (!m.sent)
+      return finish(fail(m.sent.error().code == ec::overloaded ? ec::kafka_failed : m.sent.error().code,
+                         fmt::format("cannot write to the dead letter topic '{}': {}", config.job.dead_letter,
+                                     m.sent.error().message)));
+    if (letters == 0 && done)
+      return finish(partial);
+    if (held && letters < most_letters / 2)
+      on_pause_over();
   }
 
   // False: the share was done already.
@@ -88,7 +171,8 @@ struct batch_reducer_state {
   void tell(std::uint64_t place) {
     const auto now = config.node->wall_ms();
     std::string checkpoint;
-    if (now - checkpoint_at_ms >= config.checkpoint_every.count()) {
+    // Not while skipped rows are on their way: who goes on from a checkpoint does not read them again.
+    if (letters == 0 && now - checkpoint_at_ms >= config.checkpoint_every.count()) {
       checkpoint = std::to_string(place) + '\n' + partial->save();
       // A large state is saved seldom, so that this costs a tenth of the time at most.
       checkpoint_at_ms = now + 9 * (config.node->wall_ms() - now);
@@ -104,7 +188,7 @@ struct batch_reducer_state {
 
   void ask_bucket() {
     if (bucket >= buckets)
-      return finish(partial);
+      return finish_well();
     rows.clear();
     waiting = config.partitions.size();
     batch_reducer_actor me = self;
@@ -125,12 +209,13 @@ struct batch_reducer_state {
     const auto got = std::exchange(rows, {});
     bucket += static_cast<std::uint32_t>(config.shares);
     const bool more = bucket < buckets;
+    paced += got.size();
     if (more)
-      ask_bucket(); // Redis is at it while this bucket is reduced
+      ask_next(); // Redis is at it while this bucket is reduced
     if (auto added = reduce_bucket(got); !added)
       return finish(tl::unexpected(added.error()));
     if (!more)
-      return finish(partial);
+      return finish_well();
     tell(bucket);
   }
 
@@ -150,7 +235,7 @@ struct batch_reducer_state {
         ++to;
       const auto& [partition, first] = got[order[from]];
       if (to == from + 1 && config.table.kind == table_kind::latest) { // the part is the row
-        if (auto added = partial->add(first.value, {first.time_ms, partition, first.at}); !added)
+        if (auto added = add(first.key, first.value, {first.time_ms, partition, first.at}); !added)
           return added;
       } else {
         parts.clear();
@@ -161,7 +246,7 @@ struct batch_reducer_state {
           newest = std::max(newest, parts.back().at);
         }
         if (const auto visible = table::visible_row(config.table, parts))
-          if (auto added = partial->add(*visible, newest); !added)
+          if (auto added = add(first.key, *visible, newest); !added)
             return added;
       }
       from = to;
@@ -186,17 +271,19 @@ struct batch_reducer_state {
       const auto& tail = m.batches->back();
       next = version{tail.first.value + std::max<std::uint64_t>(tail.entries.size(), 1)};
     }
+    for (const auto& packed : *m.batches)
+      paced += packed.entries.size();
     if (more)
-      ask_log();
+      ask_next();
     for (const auto& packed : *m.batches)
       for (const auto& entry : packed.entries) {
         if (config.from_ms && (entry.time_ms < *config.from_ms || entry.time_ms >= config.to_ms))
           continue;
-        if (auto added = partial->add(*entry.value, {entry.time_ms, id, entry.at}); !added)
+        if (auto added = add({}, *entry.value, {entry.time_ms, id, entry.at}); !added)
           return finish(tl::unexpected(added.error()));
       }
     if (!more)
-      return finish(partial);
+      return finish_well();
     tell(next.value);
   }
 };
@@ -208,6 +295,8 @@ batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_p
   return {
       [self](const bucket_read& m) { self->state.on_bucket(m); },
       [self](const log_read& m) { self->state.on_log(m); },
+      [self](const letter_sent& m) { self->state.on_letter(m); },
+      [self](caf::flush_atom) { self->state.on_pause_over(); },
   };
 }
 

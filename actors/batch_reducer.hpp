@@ -3,7 +3,8 @@
 // Duty: of a log, one partition's window; of a keyed table, every n-th bucket through all partitions (so that the parts
 // of a row meet in one reducer). Asks Redis for one chunk ahead of the one it works on, each small enough to be read
 // whole. Tells the scheduler how far it is, and now and then a checkpoint: what another reducer needs to go on from
-// there. Ends with its partial result or the first error.
+// there. Rows that can't be used go to the job's dead letter topic, at least once; with many on their way it reads no
+// further, nor faster than its part of the job's throttle. Ends with its partial result or the first error.
 #pragma once
 
 #include "actors/context.hpp"
@@ -22,6 +23,11 @@ struct bucket_read {
 
 struct log_read {
   result<std::vector<redis::stored_batch>> batches;
+};
+
+// A skipped row is in the dead letter topic, or could not be brought there.
+struct letter_sent {
+  result<void> sent;
 };
 
 // How far a share is.
@@ -48,6 +54,7 @@ struct batch_reducer_config {
   table_ref ref;
   std::vector<partition_key> partitions; // of the table
   std::uint64_t run = 0;
+  std::string execution; // id
   std::size_t share = 0, shares = 1;
   std::optional<std::int64_t> from_ms; // log: records with event time at or after this, and before to_ms
   std::int64_t to_ms = 0;
@@ -68,5 +75,6 @@ batch_reducer_actor spawn_batch_reducer(caf::actor_system& system, batch_reducer
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::bucket_read)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::log_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::letter_sent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::share_progress)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::reducer_done)

@@ -59,8 +59,9 @@ private:
       return done_(changes_read{false, {set(last_, last_)}});
     if (table_.kind == table_kind::log)
       return ask_oldest();
-    store_.load_changes(partition_, ref_, since_.known,
-                        [self = shared_from_this()](result<redis::change_log> log) { self->on_changes(std::move(log)); });
+    store_.load_changes(partition_, ref_, since_.known, [self = shared_from_this()](result<redis::change_log> log) {
+      self->on_changes(std::move(log));
+    });
   }
 
   // -- keyed tables

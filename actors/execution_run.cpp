@@ -1,6 +1,7 @@
 #include "actors/execution_run.hpp"
 
 #include "actors/job_runner.hpp"
+#include "runtime/batch/parameters.hpp"
 #include "runtime/batch/window.hpp"
 #include "runtime/core/json.hpp"
 #include "runtime/core/log.hpp"
@@ -97,8 +98,9 @@ void execution_run::take_over() {
   if (e_.status == execution_status::stopping)
     return end(execution_status::stopped, "stopped on request");
   if (e_.stuck > most_stuck)
-    return end(execution_status::failed, fmt::format("taken over {} times without a step forward; the last node was '{}'",
-                                                     e_.stuck - 1, e_.node));
+    return end(
+        execution_status::failed,
+        fmt::format("taken over {} times without a step forward; the last node was '{}'", e_.stuck - 1, e_.node));
   e_.node = home_.config.node->node_name;
   if (fits())
     start();
@@ -235,7 +237,10 @@ void execution_run::on_started(const job_answered& m) {
     return later([this] { start(); });
   if (!job_.good(m))
     return;
-  const auto& c = job_.what().config;
+  const auto with = batch::with_parameters(job_.what().config, e_.parameters);
+  if (!with) // the job has changed since
+    return end(execution_status::failed, with.error().message);
+  const auto& c = *with;
   const auto partitions = home_.config.node->partitions_of(job_.what().input);
   const auto shares = e_.shares;
   open_ = shares;
@@ -254,6 +259,7 @@ void execution_run::on_started(const job_answered& m) {
                                job_.what().input_ref,
                                partitions,
                                number_,
+                               e_.id,
                                i,
                                shares,
                                {},
@@ -393,8 +399,8 @@ void execution_run::merge() {
 void execution_run::write() {
   saving_ = 0;
   if (job_.what().writer)
-    caf::anon_send(job_.what().writer, write_rows{e_.job, number_, e_.fire_ms, home_.token.value, e_.id,
-                                               chunks_, e_.chunk, e_.replace, rows_, home_.me()});
+    caf::anon_send(job_.what().writer, write_rows{e_.job, number_, e_.fire_ms, home_.token.value, e_.id, chunks_,
+                                                  e_.chunk, e_.replace, rows_, home_.me()});
   else
     to_topic();
 }
@@ -520,9 +526,7 @@ void execution_run::count_end() {
   std::string word(batch::to_string(e_.status));
   std::transform(word.begin(), word.end(), word.begin(), [](char c) { return static_cast<char>(c + 32); });
   home_.metrics().get(metrics::names::job_runs, id, word).add();
-  home_.metrics()
-      .get(metrics::names::job_seconds, id)
-      .observe(static_cast<double>(e_.ended_ms - e_.started_ms) / 1000);
+  home_.metrics().get(metrics::names::job_seconds, id).observe(static_cast<double>(e_.ended_ms - e_.started_ms) / 1000);
   const auto rows = [&](const char* what, std::uint64_t n) {
     home_.metrics().get(metrics::names::job_rows, id, what).add(static_cast<double>(n));
   };

@@ -2,9 +2,9 @@
 // time of a clock that never goes back, in milliseconds, and does the reading (actors/change_reader).
 //
 // A partition counts as this node's own from the first change set that its owner here put into the inbox; all others
-// are followed: read in rounds, one at a time, every `follow_every_ms` or as soon as somebody asks for the table. Who asks
-// is answered after a round that began after the question, and so sees everything that was committed before it, whoever
-// committed it.
+// are followed: read in rounds, one at a time, every `follow_every_ms` or as soon as somebody asks for the table. Who
+// asks is answered after a round that began after the question, and so sees everything that was committed before it,
+// whoever committed it.
 #pragma once
 
 #include "proto/ids.hpp"

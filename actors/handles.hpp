@@ -21,6 +21,7 @@ namespace weir::actors {
 
 struct submit;
 struct attach_client;
+struct letter_sent;
 struct input_counted;
 struct input_read;
 struct part_followed;
@@ -192,7 +193,11 @@ using batch_reducer_actor = caf::typed_actor<
     // INTERNAL: a chunk of rows.
     caf::reacts_to<bucket_read>,
     // INTERNAL: a chunk of a log.
-    caf::reacts_to<log_read>>;
+    caf::reacts_to<log_read>,
+    // INTERNAL: a skipped row is in the dead letter topic.
+    caf::reacts_to<letter_sent>,
+    // INTERNAL: the throttle's pause is over.
+    caf::reacts_to<caf::flush_atom>>;
 
 // One active in the cluster: fires jobs and follows their executions.
 using scheduler_actor = caf::typed_actor<

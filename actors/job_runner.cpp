@@ -85,19 +85,18 @@ void job_runner::ask(job_step step, redis::job_change change, std::uint64_t run)
   change.keep_count = home_.config.keep_executions;
   change.keep_since_ms = home_.now_ms() - home_.config.keep_for.count();
   const auto share = change.checkpoint ? change.checkpoint->first : 0;
-  home_.repository().change_job(
-      std::move(change),
-      [me = home_.me(), id = name(), run, step, token = home_.token.value, share](result<redis::job_answer> answer) {
-        caf::anon_send(me, job_answered{id, run, step, token, share, std::move(answer), {}});
-      });
+  home_.repository().change_job(std::move(change), [me = home_.me(), id = name(), run, step, token = home_.token.value,
+                                                    share](result<redis::job_answer> answer) {
+    caf::anon_send(me, job_answered{id, run, step, token, share, std::move(answer), {}});
+  });
 }
 
 void job_runner::adopt() {
   adopting_ = true;
-  home_.repository().adopt_job(
-      key_, home_.token, [me = home_.me(), id = name(), token = home_.token.value](result<redis::job_answer> a) {
-        caf::anon_send(me, job_answered{id, 0, job_step::adopt, token, 0, std::move(a), {}});
-      });
+  home_.repository().adopt_job(key_, home_.token,
+                               [me = home_.me(), id = name(), token = home_.token.value](result<redis::job_answer> a) {
+                                 caf::anon_send(me, job_answered{id, 0, job_step::adopt, token, 0, std::move(a), {}});
+                               });
 }
 
 void job_runner::on_answer(const job_answered& m) {
@@ -174,9 +173,8 @@ void job_runner::on_history(const job_answered& m) {
   std::vector<job_run_status> last;
   std::transform(found.begin(), found.end(), std::back_inserter(last), status_of);
   home_.config.node->board->job(name(), [&](job_status& s) { s.last = std::move(last); });
-  const auto newest = std::find_if(found.begin(), found.end(), [](const batch::execution& e) {
-    return e.status == execution_status::completed;
-  });
+  const auto newest = std::find_if(found.begin(), found.end(),
+                                   [](const batch::execution& e) { return e.status == execution_status::completed; });
   if (newest == found.end())
     return;
   if (newest->fire_ms > completed_fire_ms_) {
@@ -260,11 +258,12 @@ void job_runner::on_input(const input_read& m) {
     input_ = *m.state;
 }
 
-void job_runner::begin(std::int64_t fire_ms, responders waiting) {
+void job_runner::begin(std::int64_t fire_ms, responders waiting, batch::parameter_values parameters) {
   batch::execution e;
   e.job = name();
   e.id = batch::execution_id(fire_ms, 1);
   e.fire_ms = fire_ms;
+  e.parameters = std::move(parameters);
   // What it reads is at least as new.
   e.input_version = input_.changed.value;
   e.input_positions = input_.positions;
@@ -292,6 +291,8 @@ void job_runner::begin_again(responders waiting) {
   e.id = batch::execution_id(stored_.fire_ms, batch::number_of(stored_.id) + 1);
   e.fire_ms = stored_.fire_ms;
   e.seen = seen_;
+  if (const auto before = batch::parse_execution(stored_.run))
+    e.parameters = before->parameters;
   e.input_version = seen_input_.changed.value;
   e.input_positions = seen_input_.positions;
   now_.emplace(home_, *this, next_number(), std::move(e));
@@ -326,10 +327,12 @@ void job_runner::run(const run_job& m) {
   if (!input_known())
     return refuse(m.respond, 503, "not_ready",
                   fmt::format("the partitions of table '{}' are not known yet", what_.input.name));
+  if (const auto fits = batch::with_parameters(what_.config, m.parameters); !fits)
+    return refuse(m.respond, 400, "bad_argument", fits.error().message);
   const auto at = now_ ? std::nullopt : schedule_->demand(home_.now_ms());
   if (!at)
     return refuse(m.respond, 409, "already_running", fmt::format("job '{}' is running", name()));
-  begin(*at, m.respond ? responders{m.respond} : responders{});
+  begin(*at, m.respond ? responders{m.respond} : responders{}, m.parameters);
 }
 
 void job_runner::control(const control_job& m) {

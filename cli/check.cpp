@@ -25,8 +25,9 @@ bool try_kafka(const topology& topo) {
       topics.insert(s.dead_letter);
   }
   for (const auto& [name, j] : topo.jobs)
-    if (!j.write_topic.empty())
-      topics.insert(j.write_topic);
+    for (const auto& topic : {j.write_topic, j.dead_letter})
+      if (!topic.empty())
+        topics.insert(topic);
   const auto found = kafka::probe_kafka(topo.kafka, {topics.begin(), topics.end()}, connect_deadline);
   if (!found) {
     fmt::print(stderr, "kafka: {}\n", found.error().message);

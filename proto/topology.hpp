@@ -153,12 +153,15 @@ struct job_config {
   std::optional<duration> window;                          // the newest of these that is over, aligned to 1970
   duration lateness{0};                                    // after its end
   std::vector<std::pair<std::string, std::string>> derive; // field -> expression, in the file's order
+  std::map<std::string, scalar> parameters;                // by name: what they are where a run says nothing else
   condition where;
   std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;
   std::string write_table, write_topic;    // either may be empty
   bool replace = false;                    // of the table: rows that the result has not, go
   std::uint32_t chunk = 5'000;             // rows of the result in one transaction
+  std::string dead_letter;                 // topic of rows that can't be used; empty: they are only counted
+  std::uint64_t throttle = 250'000;        // rows read a second, of one execution; 0: as fast as it goes
   std::optional<std::uint64_t> skip_limit; // of unusable rows; more, and the execution fails. None: no limit
   std::uint32_t retries = 3;               // of an execution, after errors that pass by themselves
   duration deadline{600'000};              // of an execution

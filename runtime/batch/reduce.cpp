@@ -27,6 +27,7 @@ struct reducer::impl {
   std::unordered_map<std::string, group_state, text_hash, std::equal_to<>> groups;
   std::size_t bytes = 0; // of the groups' states, as far as they grow
   reduce_counts counts;
+  std::string_view skipped_because;                          // of the row added last
   std::int64_t oldest_ms = INT64_MAX, newest_ms = INT64_MIN; // event times of the rows that count
 
   impl(const job_config& job, std::size_t groups_limit, std::size_t bytes_limit)
@@ -38,6 +39,11 @@ struct reducer::impl {
       group_by.emplace_back(pointer);
     if (group_by.empty())
       groups.try_emplace("all", plan);
+  }
+
+  void skip(std::string_view why) {
+    ++counts.skipped;
+    skipped_because = why;
   }
 
   // Of the row read last; false: it has none. One pointer: what is there, by the rules for row keys. Several: these as
@@ -107,10 +113,11 @@ reducer& reducer::operator=(reducer&&) noexcept = default;
 result<void> reducer::add(std::string_view row, const stamp& at) {
   auto& self = *impl_;
   ++self.counts.read;
+  self.skipped_because = {};
   const bool readable = self.reader.read(row).empty() &&
                         (self.derived.empty() || self.reader.read(self.derived.apply(self.reader, at.time_ms)).empty());
   if (!readable) {
-    ++self.counts.skipped;
+    self.skip("not a JSON object");
     return {};
   }
   if (!self.filter.matches(self.reader)) {
@@ -119,7 +126,7 @@ result<void> reducer::add(std::string_view row, const stamp& at) {
   }
   std::string_view key;
   if (!self.key(key)) {
-    ++self.counts.skipped;
+    self.skip("no 'group_by' in it, or none that can be a key");
     return {};
   }
   const auto state = self.group(key);
@@ -205,6 +212,8 @@ result<void> reducer::restore(std::string_view saved) {
 }
 
 const reduce_counts& reducer::counts() const { return impl_->counts; }
+
+std::string_view reducer::skipped_because() const { return impl_->skipped_because; }
 
 std::size_t reducer::groups() const { return impl_->groups.size(); }
 

@@ -49,6 +49,8 @@ public:
   result<void> restore(std::string_view saved);
 
   const reduce_counts& counts() const;
+  // Why the row added last was skipped; empty: it was not.
+  std::string_view skipped_because() const;
   std::size_t groups() const;
   // Group key -> row as JSON, ascending by key. Without group_by: one row "all", also if nothing was read.
   std::vector<std::pair<std::string, std::string>> rows() const;

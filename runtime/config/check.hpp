@@ -49,7 +49,8 @@ private:
   std::optional<std::string> pointer(const spot& s, bool whole_record);
   std::optional<std::string> topic(const spot& s);
   std::optional<std::size_t> choice(const spot& s, std::string_view what, std::span<const std::string_view> choices);
-  condition where(const spot& s);
+  condition where(const spot& s, const std::map<std::string, scalar>* parameters = nullptr);
+  void parameters(job_config& j, const spot& s);
   std::string near(std::string_view word, std::span<const std::string_view> candidates,
                    std::string_view otherwise = "") const;
   std::optional<std::string> file_path(const spot& s); // resolved, and readable
@@ -90,6 +91,7 @@ private:
   void table_source(const table_config& t);
   void job_tables(const job_config& j);
   void dead_letters();
+  void job_dead_letters();
   void job_cycles();
   void node_rules();
   void access_rules();

@@ -32,6 +32,7 @@ void checker::references() {
       if (!out_.jobs.contains(other))
         report(at, fmt::format("unknown job '{}'", other), near(other, names(out_.jobs)));
   dead_letters();
+  job_dead_letters();
   job_cycles();
   node_rules();
   access_rules();
@@ -133,6 +134,22 @@ void checker::dead_letters() {
     if (reached.contains(s.topic))
       report(at->second, "the dead letters would come back to this source by way of others",
              "give one of the sources a topic of its own for them");
+  }
+}
+
+void checker::job_dead_letters() {
+  for (const auto& [name, j] : out_.jobs) {
+    const auto at = seen_.find({"jobs", name, "dead_letter"});
+    if (at == seen_.end() || j.dead_letter.empty())
+      continue;
+    if (j.dead_letter == j.write_topic)
+      report(at->second, "the dead letters would stand among the job's results",
+             fmt::format("did you mean '{}.dead'?", j.write_topic));
+    for (const auto& [other, s] : out_.sources)
+      if (s.topic == j.dead_letter)
+        report(at->second,
+               fmt::format("the source '{}' reads this topic, and would take the dead letters for records", other),
+               "name a topic of its own");
   }
 }
 

@@ -65,6 +65,16 @@ std::optional<duration> parse_rate(std::string_view text) {
   return duration{static_cast<std::int64_t>(apart)};
 }
 
+std::optional<std::uint64_t> parse_throttle(std::string_view text) {
+  if (text == "none")
+    return 0;
+  std::uint64_t rows = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), rows);
+  if (error != std::errc{} || rows == 0 || std::string_view(rest, text.data() + text.size()) != "/s")
+    return std::nullopt;
+  return rows;
+}
+
 bool is_table_name(std::string_view text) {
   const auto inner = [](char c) { return plain(c) && !(c >= 'A' && c <= 'Z'); };
   return !text.empty() && text.size() <= name_limit && lower(text.front()) &&

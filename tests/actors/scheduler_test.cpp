@@ -330,4 +330,94 @@ TEST(scheduler, rows_for_a_topic_carry_their_job_and_fire_time_and_a_failed_deli
   EXPECT_EQ(w.runs().at(0).status, "FAILED");
 }
 
+TEST(scheduler, rows_that_are_skipped_go_to_the_dead_letter_topic_with_the_reason) {
+  auto j = counting({});
+  j.group_by = {"/g"};
+  j.dead_letter = "dead";
+  scheduled w(j);
+  w.put("a", R"({"g":"x","v":3})");
+  w.put("b", R"({"v":4})");
+  w.put("c", R"({"g":{},"v":5})");
+  w.run();
+  w.demand();
+  w.advance(1s);
+  ASSERT_EQ(w.runs().size(), 1u);
+  EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
+  EXPECT_EQ(w.runs()[0].skipped, 2u);
+  std::map<std::string, std::string> buried;
+  for (const auto& m : w.producer.sent_to("dead")) {
+    buried[*m.key] = *m.value;
+    const std::map<std::string, std::string> headers(m.headers.begin(), m.headers.end());
+    EXPECT_EQ(headers.at("weir.job"), "sum");
+    EXPECT_EQ(headers.at("weir.execution"), w.history().at(0)["id"]);
+    EXPECT_NE(headers.at("weir.reason").find("group_by"), std::string::npos);
+  }
+  EXPECT_EQ(buried, (std::map<std::string, std::string>{{"b", R"({"v":4})"}, {"c", R"({"g":{},"v":5})"}}));
+}
+
+TEST(scheduler, an_execution_whose_dead_letters_cannot_be_brought_away_fails) {
+  auto j = counting({});
+  j.group_by = {"/g"};
+  j.dead_letter = "dead";
+  j.retries = 1;
+  scheduled w(j);
+  w.put("b", R"({"v":4})");
+  w.run();
+  w.producer.fail_with(error{ec::kafka_failed, "no brokers"});
+  w.demand();
+  w.advance(5s);
+  ASSERT_EQ(w.runs().size(), 1u);
+  EXPECT_EQ(w.runs()[0].status, "FAILED");
+  EXPECT_NE(w.runs()[0].message.find("'dead': no brokers"), std::string::npos) << w.runs()[0].message;
+  EXPECT_EQ(w.history().at(0)["retried"], 1);
+}
+
+TEST(scheduler, reads_no_faster_than_the_throttle) {
+  for (const std::uint64_t throttle : {100u, 0u}) {
+    auto j = counting({});
+    j.throttle = throttle;
+    scheduled w(j);
+    for (int i = 0; i < 1'000; ++i)
+      w.put(fmt::format("k{}", i), R"({"v":1})");
+    w.run();
+    w.demand();
+    w.advance(4s);
+    EXPECT_EQ(w.runs().size(), throttle == 0 ? 1u : 0u);
+    w.advance(16s);
+    ASSERT_EQ(w.runs().size(), 1u);
+    EXPECT_EQ(w.runs()[0].read, 1'000u);
+    EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
+  }
+}
+
+TEST(scheduler, a_run_takes_its_parameters_and_an_execution_keeps_them) {
+  auto j = counting({});
+  j.parameters = {{"least", std::int64_t{2}}};
+  j.where.all = {{"/v", comparison::gte, {std::int64_t{2}}, "least"}};
+  scheduled w(j);
+  for (int v = 0; v < 6; ++v)
+    w.put(fmt::format("k{}", v), fmt::format(R"({{"v":{}}})", v));
+  w.run();
+  const auto run_with = [&](std::map<std::string, std::string> parameters) {
+    caf::anon_send(w.scheduler, actors::run_job{"sum", std::move(parameters), [got = w.answers_got](http::response r) {
+                                                  got->push_back(std::move(r));
+                                                }});
+    w.advance(1s);
+    return w.answers_got->back();
+  };
+  EXPECT_EQ(run_with({}).status, 200u);
+  EXPECT_EQ(w.stored()["n"], 4);
+  EXPECT_EQ(run_with({{"least", "5"}}).status, 200u);
+  EXPECT_EQ(w.stored()["n"], 1);
+  EXPECT_EQ(w.history().at(0)["parameters"], (json{{"least", "5"}}));
+  EXPECT_EQ(run_with({}).status, 200u); // only of that run
+  EXPECT_EQ(w.stored()["n"], 4);
+  for (const auto& [name, value] : {std::pair{"least", "many"}, {"most", "5"}}) {
+    const auto refused = run_with({{name, value}});
+    EXPECT_EQ(refused.status, 400u);
+    EXPECT_NE(refused.body.find(name), std::string::npos) << refused.body;
+  }
+  EXPECT_EQ(w.history().size(), 3u);
+}
+
 } // namespace
