@@ -341,10 +341,11 @@ def machine() -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/fanout/run")
     parser.add_argument("--sessions", type=lambda text: [int(word) for word in text.split(",")], help="one or several numbers (1000,5000; --latency 1000; --stalled, --storm 10000)")
+    parser.add_argument("--quick", action="store_true", help="does it work at all? 100 sessions, one round, one second of each pattern; figures mean nothing")
     parser.add_argument("--servers", type=lambda text: text.split(","), default=["weir", "writer", "socketify", "centrifuge"])
     parser.add_argument("--patterns", type=lambda text: text.split(","), default=list(PATTERNS))
     parser.add_argument("--rounds", type=int, help="median of so many (3; --latency, --storm 1)")
-    parser.add_argument("--seconds", type=float, default=8, help="of each pattern")
+    parser.add_argument("--seconds", type=float, help="of each pattern (8)")
     parser.add_argument("--row-bytes", type=int, default=200)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--stalled", type=int, nargs="?", const=1000, help="so many sessions never read")
@@ -358,9 +359,12 @@ def main() -> None:
     args = parser.parse_args()
     mode = "stalled" if args.stalled else "latency" if args.latency else "storm" if args.storm else "compare"
     if args.sessions is None:
-        args.sessions = {"compare": [1000, 5000], "latency": [1000]}.get(mode, [10_000])
-    args.rounds = args.rounds or (3 if mode == "compare" else 1)
-    args.duration = args.duration or (600 if mode == "stalled" else 30)
+        args.sessions = [100] if args.quick else {"compare": [1000, 5000], "latency": [1000]}.get(mode, [10_000])
+    if args.quick and mode == "stalled":
+        args.stalled = min(args.stalled, args.sessions[0] // 10)
+    args.rounds = args.rounds or (3 if mode == "compare" and not args.quick else 1)
+    args.seconds = args.seconds or (1 if args.quick else 8)
+    args.duration = args.duration or (5 if args.quick else 600 if mode == "stalled" else 30)
     args.rate = args.rate or (5 if mode == "stalled" else 100)
     folder = args.keep or pathlib.Path(tempfile.mkdtemp(prefix="weir-fanout-"))
     folder.mkdir(parents=True, exist_ok=True)

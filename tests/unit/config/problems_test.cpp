@@ -792,7 +792,7 @@ const std::vector<fault> faults{
     {"job_dead_letter",
      jobs,
      job(R"(, "every": "1s", "dead_letter": "a b")"),
-     {"/jobs/j/dead_letter: 'a b' is no topic's name; letters, digits and . _ - are allowed, at most 249"}},
+     {"/jobs/j/dead_letter: 'a b' is no name of a topic; Kafka allows letters, digits and . _ - in it, at most 249"}},
     {"window_on_latest",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "t", "window": "1m"}, "fields": {"n": "count"}, "write": {"table": "o"}}})",
