@@ -402,7 +402,7 @@ void api::jobs(const http::request& request, const http::responder& respond) {
     if (!to)
       return respond(http::error_response(503, "not_ready", "the node is not ready yet", request.path));
     if (path[4] == "run")
-      caf::anon_send(to, run_job{path[3], respond});
+      caf::anon_send(to, run_job{path[3], request.query, respond});
     else
       caf::anon_send(to, control_job{path[3], verbs.at(path[4]), respond});
     return;

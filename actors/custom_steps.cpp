@@ -1,9 +1,12 @@
 #include "actors/custom_steps.hpp"
 
+#include "runtime/core/json.hpp"
 #include "runtime/core/log.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <type_traits>
+#include <variant>
 
 namespace weir::actors {
 namespace {
@@ -22,8 +25,26 @@ std::string message_of(const std::exception& e) {
   return text;
 }
 
+std::string json_of(const scalar& value) {
+  if (const auto* text = std::get_if<std::string>(&value))
+    return json_quote(*text);
+  if (std::holds_alternative<std::nullptr_t>(value))
+    return "null";
+  return std::visit(
+      [](const auto& v) {
+        if constexpr (std::is_arithmetic_v<std::decay_t<decltype(v)>>)
+          return fmt::format("{}", v);
+        else
+          return std::string();
+      },
+      value);
+}
+
 ext::execution execution_of(const step_place& at, const custom_step& step) {
-  return {at.job.name, at.execution, at.fire_ms, step.config};
+  std::string parameters;
+  for (const auto& [name, value] : at.job.parameters)
+    parameters += fmt::format("{}{}:{}", parameters.empty() ? "" : ",", json_quote(name), json_of(value));
+  return {at.job.name, at.execution, at.fire_ms, step.config, '{' + parameters + '}'};
 }
 
 // `weir check` and `weir run` have refused names that are not there, so this is for topologies that came otherwise.

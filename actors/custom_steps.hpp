@@ -21,7 +21,7 @@ namespace weir::actors {
 // What a step is made for.
 struct step_place {
   const node_context& node;
-  const job_config& job;
+  const job_config& job; // with the parameters of the run
   std::string execution; // id
   std::int64_t fire_ms = 0;
 };

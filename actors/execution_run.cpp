@@ -2,6 +2,7 @@
 
 #include "actors/custom_steps.hpp"
 #include "actors/job_runner.hpp"
+#include "runtime/batch/parameters.hpp"
 #include "runtime/batch/window.hpp"
 #include "runtime/core/json.hpp"
 #include "runtime/core/log.hpp"
@@ -246,7 +247,10 @@ void execution_run::on_started(const job_answered& m) {
     return later([this] { start(); });
   if (!job_.good(m))
     return;
-  const auto& c = job_.what().config;
+  const auto with = batch::with_parameters(job_.what().config, e_.parameters);
+  if (!with) // the job has changed since
+    return end(execution_status::failed, with.error().message);
+  const auto& c = *with;
   const auto partitions = home_.config.node->partitions_of(job_.what().input);
   const auto shares = e_.shares;
   open_ = shares;

@@ -260,11 +260,12 @@ void job_runner::on_input(const input_read& m) {
     input_ = *m.state;
 }
 
-void job_runner::begin(std::int64_t fire_ms, responders waiting) {
+void job_runner::begin(std::int64_t fire_ms, responders waiting, batch::parameter_values parameters) {
   batch::execution e;
   e.job = name();
   e.id = batch::execution_id(fire_ms, 1);
   e.fire_ms = fire_ms;
+  e.parameters = std::move(parameters);
   // What it reads is at least as new.
   e.input_version = input_.changed.value;
   e.input_positions = input_.positions;
@@ -292,6 +293,8 @@ void job_runner::begin_again(responders waiting) {
   e.id = batch::execution_id(stored_.fire_ms, batch::number_of(stored_.id) + 1);
   e.fire_ms = stored_.fire_ms;
   e.seen = seen_;
+  if (const auto before = batch::parse_execution(stored_.run))
+    e.parameters = before->parameters;
   e.input_version = seen_input_.changed.value;
   e.input_positions = seen_input_.positions;
   now_.emplace(home_, *this, next_number(), std::move(e));
@@ -326,10 +329,12 @@ void job_runner::run(const run_job& m) {
   if (!input_known())
     return refuse(m.respond, 503, "not_ready",
                   fmt::format("the partitions of table '{}' are not known yet", what_.input.name));
+  if (const auto fits = batch::with_parameters(what_.config, m.parameters); !fits)
+    return refuse(m.respond, 400, "bad_argument", fits.error().message);
   const auto at = now_ ? std::nullopt : schedule_->demand(home_.now_ms());
   if (!at)
     return refuse(m.respond, 409, "already_running", fmt::format("job '{}' is running", name()));
-  begin(*at, m.respond ? responders{m.respond} : responders{});
+  begin(*at, m.respond ? responders{m.respond} : responders{}, m.parameters);
 }
 
 void job_runner::control(const control_job& m) {

@@ -6,6 +6,7 @@
 
 #include "actors/execution_run.hpp"
 #include "actors/input_watch.hpp"
+#include "runtime/batch/parameters.hpp"
 #include "runtime/batch/schedule.hpp"
 
 #include <map>
@@ -64,7 +65,7 @@ private:
   void drop_run(const std::string& why);
   void refuse(const http::responder& respond, unsigned status, const char* code, const std::string& message) const;
   bool input_known() const;
-  void begin(std::int64_t fire_ms, responders waiting = {});
+  void begin(std::int64_t fire_ms, responders waiting = {}, batch::parameter_values parameters = {});
   void begin_again(responders waiting);
   void fire();
   std::optional<std::int64_t> due_after_others() const;

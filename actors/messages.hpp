@@ -10,6 +10,7 @@
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -156,7 +157,8 @@ struct partitions_here {
 
 struct run_job {
   std::string job;
-  http::responder respond; // may be empty
+  std::map<std::string, std::string> parameters; // as text; those left out are as the job says
+  http::responder respond;                       // may be empty
 };
 
 struct stop_work {}; // drain: finish what is in flight, take nothing new, then end

@@ -29,9 +29,27 @@ void print_table(std::string& out, const std::vector<std::string>& head,
     line(row);
 }
 
+std::string text_member(const nlohmann::ordered_json& object, const char* name) {
+  const auto found = object.find(name); // end() also where it is no object
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
 std::string said(const http::client_response& answer) {
+  const auto body = nlohmann::ordered_json::parse(answer.body, nullptr, false);
+  const auto error = body.find("error");
+  return error == body.end() ? std::string() : text_member(*error, "message");
+}
+
+std::string waited_for(const http::client_response& answer) {
   const auto body = nlohmann::json::parse(answer.body, nullptr, false);
-  return body.is_object() && body.contains("error") ? body["error"].value("message", "") : "";
+  const auto waiting = body.find("waiting"); // end() also where it is no object
+  if (waiting == body.end() || !waiting->is_array())
+    return answer.body.substr(0, 200);
+  std::string out;
+  for (const auto& why : *waiting)
+    if (why.is_string())
+      out += (out.empty() ? "" : "; ") + why.get<std::string>();
+  return out.empty() ? "no reason given" : out;
 }
 
 } // namespace weir::cli

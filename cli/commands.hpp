@@ -98,8 +98,9 @@ struct jobs_options {
   std::string verb; // list, show, history, run, stop, restart, abandon
   std::string job;  // all but list
   bool json = false;
-  bool no_wait = false;     // run, restart: do not wait for the end
-  std::uint32_t limit = 20; // history
+  std::vector<std::string> parameters; // run: NAME=VALUE
+  bool no_wait = false;                // run, restart: do not wait for the end
+  std::uint32_t limit = 20;            // history
   std::string ca_file;
   std::string token_file;
 };
@@ -112,7 +113,8 @@ struct tail_options {
   std::string where;              // a condition as JSON; empty: all
   std::string rate;               // as "2/s"; empty: as it comes
   bool json = false;
-  std::uint64_t count = 0; // ends after so many lines; 0: never
+  std::uint64_t count = 0;             // ends after so many lines; 0: never
+  std::chrono::seconds start_time{60}; // for a node that answers, but is not ready yet
   std::string ca_file;
   std::string token_file;
 };

@@ -1,24 +1,10 @@
+#include "cli/answers.hpp"
 #include "cli/commands.hpp"
 #include "runtime/http/client.hpp"
 
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
 
 namespace weir::cli {
-namespace {
-
-// What /readyz waits for, in one line; the body as it is where it is none of ours.
-std::string reasons(const std::string& body) {
-  const auto answer = nlohmann::json::parse(body, nullptr, false);
-  if (!answer.is_object() || !answer.contains("waiting") || !answer["waiting"].is_array())
-    return body.substr(0, 200);
-  std::string out;
-  for (const auto& why : answer["waiting"])
-    if (why.is_string())
-      out += (out.empty() ? "" : "; ") + why.get<std::string>();
-  return out.empty() ? "no reason given" : out;
-}
-
-} // namespace
 
 int health(const health_options& options) {
   auto base = options.url;
@@ -36,7 +22,7 @@ int health(const health_options& options) {
   }
   if (answer->status != 200) {
     fmt::print(stderr, "weir: {}{}: status {}: {}\n", base, path, answer->status,
-               options.ready ? reasons(answer->body) : answer->body.substr(0, 200));
+               options.ready ? waited_for(*answer) : answer->body.substr(0, 200));
     return exit_unavailable;
   }
   fmt::print("{}\n", options.ready ? "ready" : "healthy");

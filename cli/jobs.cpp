@@ -238,7 +238,17 @@ int follow(node& to, const std::string& id, bool as_json) {
 }
 
 int act(node& to, const jobs_options& options) {
-  auto answer = to.post(to.path("/" + options.verb));
+  auto path = "/" + options.verb;
+  for (const auto& given : options.parameters) {
+    const auto equals = given.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      fmt::print(stderr, "weir: --param {}: write NAME=VALUE\n", given);
+      return exit_usage;
+    }
+    path += fmt::format("{}{}={}", path.find('?') == std::string::npos ? '?' : '&',
+                        http::percent_encode(given.substr(0, equals)), http::percent_encode(given.substr(equals + 1)));
+  }
+  auto answer = to.post(to.path(path));
   if (answer.code != exit_ok)
     return answer.code;
   const auto status = answer.body.value("status", std::string{});

@@ -124,6 +124,11 @@ int program(int argc, char** argv, ext::extensions extensions) {
       ->option_text("N/UNIT");
   tail_command->add_flag("--json", tail.json, "One JSON object a line");
   tail_command->add_option("--count", tail.count, "End after so many lines")->option_text("N");
+  std::uint32_t tail_wait = static_cast<std::uint32_t>(tail.start_time.count());
+  tail_command
+      ->add_option("--wait", tail_wait, "Seconds to wait for a node that is not ready yet, 0 to 3600; default 60")
+      ->check(CLI::Range(0, 3600).description(""))
+      ->option_text("SECONDS");
   tail_command->add_option("--ca", tail.ca_file, "PEM file of the authority to trust")->option_text("FILE");
   add_token(*tail_command, tail.token_file);
 
@@ -151,6 +156,9 @@ int program(int argc, char** argv, ext::extensions extensions) {
       v.command->add_option("job", jobs.job, "The job's name")->required()->option_text("JOB");
     if (name == "run" || name == "restart")
       v.command->add_flag("--no-wait", jobs.no_wait, "Do not wait for its end");
+    if (name == "run")
+      v.command->add_option("--param", jobs.parameters, "A parameter of this run; may be given several times")
+          ->option_text("NAME=VALUE");
     if (name == "history")
       v.command->add_option("--limit", jobs.limit, "At most so many, 1 to 1000; default 20")
           ->check(CLI::Range(1, 1000).description(""))
@@ -203,8 +211,10 @@ int program(int argc, char** argv, ext::extensions extensions) {
           jobs.verb = v.name;
       return cli::jobs(jobs);
     }
-    if (*tail_command)
+    if (*tail_command) {
+      tail.start_time = std::chrono::seconds{tail_wait};
       return cli::tail(tail);
+    }
   } catch (const std::exception& e) {
     fmt::print(stderr, "weir: {}\n", e.what());
     return cli::exit_software;

@@ -216,13 +216,20 @@ int run_topology(topology topo, const run_options& options, const companion_fact
 
   const auto cores = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);
   std::vector<std::unique_ptr<reactor>> reactors;
-  std::vector<reactor*> reactor_pointers;
-  for (std::size_t i = 0; i < cores; ++i) {
-    reactors.push_back(std::make_unique<reactor>(fmt::format("weir-io-{}", i)));
-    reactors.back()->start();
-    reactor_pointers.push_back(reactors.back().get());
-  }
-  auto store = redis::make_redis_store(redis_settings, reactor_pointers);
+  const auto start_reactors = [&](const char* of, std::size_t count) {
+    std::vector<reactor*> started;
+    for (std::size_t i = 0; i < count; ++i) {
+      reactors.push_back(std::make_unique<reactor>(fmt::format("{}-{}", of, i)));
+      reactors.back()->start();
+      started.push_back(reactors.back().get());
+    }
+    return started;
+  };
+  const auto reactor_pointers = start_reactors("weir-io", cores);
+  // Redis has reactors of its own: a round that writes to thousands of sessions takes tens of milliseconds, for which
+  // ingest must not wait.
+  auto store = redis::make_redis_store(
+      redis_settings, start_reactors("weir-redis", std::min<std::size_t>(cores, redis_settings.connections + 1)));
   if (!store)
     return fail_with(exit_code_of(store.error()), store.error().message);
   std::unique_ptr<kafka::producer> producer;

@@ -19,6 +19,7 @@ struct test {
   std::string pointer; // RFC 6901, checked; or row_key_name
   comparison op = comparison::eq;
   std::vector<scalar> operands; // one, but for `in`; `exists` has one bool
+  std::string parameter = {};   // of a job, whose value the operand is; empty: none
 };
 
 // All tests and all alternatives' groups must hold. Empty: always true.

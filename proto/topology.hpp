@@ -161,6 +161,7 @@ struct job_config {
   std::optional<duration> window;                          // the newest of these that is over, aligned to 1970
   duration lateness{0};                                    // after its end
   std::vector<std::pair<std::string, std::string>> derive; // field -> expression, in the file's order
+  std::map<std::string, scalar> parameters;                // by name: what they are where a run says nothing else
   condition where;
   std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;

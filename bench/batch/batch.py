@@ -6,18 +6,17 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 from harness.kafka import ROOT, Cluster, Record
 from harness.node import BINARY, Node
 from harness.redis_server import RedisServer
 from harness.waiting import wait_for
+from rig import Redis, broker, topology
 
 PARTITIONS = 8
 SITES = 50
@@ -32,18 +31,6 @@ def records(count: int, seed: int):
     for i in range(count):
         value = f'{{"machine":"m{i:07d}","site":"site-{i % SITES:02d}","cpu":{rng.randrange(10_000)},"note":"'
         yield Record(b"m%07d" % i, (value.ljust(198, "x") + '"}').encode(), i % PARTITIONS, now)
-
-
-class Redis(RedisServer):
-    """As a user would run it: append-only file, synced every second, on a unix socket."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.path = str(folder / "r.sock")
-        super().__init__(folder, arguments=("--unixsocket", self.path))
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.path}"
 
 
 def run_job(node: Node, server: Redis, job: str, rows: int) -> dict[str, float]:
@@ -132,15 +119,12 @@ def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:
     server.start()
     def job(table: str, into: str) -> dict:
         return {"on": "demand", "read": {"table": table}, "group_by": "/site", "fields": FIELDS, "throttle": "none", "write": {"table": into}}
-    node = Node(folder, {
-        "topology": "bench", "kafka": {"brokers": cluster.bootstrap, "group": f"bench-{time.monotonic_ns()}"}, "redis": {"url": server.url},
-        "sources": {"readings": {"topic": topic}},
-        "tables": {
-            "machines": {"from": "readings", "kind": "latest", "expected_rows": args.rows}, "history": {"from": "readings", "kind": "log", "keep": {"count": args.rows * 2}},
-            "by_machine": {"from": "job:of_latest", "kind": "latest"}, "by_entry": {"from": "job:of_log", "kind": "latest"},
-        },
-        "jobs": {"of_latest": job("machines", "by_machine"), "of_log": job("history", "by_entry")},
-    }, "weir")
+    tables = {
+        "machines": {"from": "readings", "kind": "latest", "expected_rows": args.rows}, "history": {"from": "readings", "kind": "log", "keep": {"count": args.rows * 2}},
+        "by_machine": {"from": "job:of_latest", "kind": "latest"}, "by_entry": {"from": "job:of_log", "kind": "latest"},
+    }
+    jobs = {"of_latest": job("machines", "by_machine"), "of_log": job("history", "by_entry")}
+    node = Node(folder, topology(cluster.bootstrap, server, topic, tables, jobs=jobs), "weir")
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in ("weir latest", "Redis latest", "weir log", "Redis log")}
     try:
         node.start().ready(120)
@@ -198,16 +182,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.quick:
         args.rows, args.rounds = 20_000, 1
-    folder = args.keep or pathlib.Path(tempfile.mkdtemp(prefix="weir-bench-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder / "kafka", "kraft", jit="full", heap="1g")
-    cluster.start()
-    try:
+    with broker("batch", args.keep, jit="full", heap="1g") as (folder, cluster):
         measure(args, folder, cluster)
-    finally:
-        cluster.stop()
-        if not args.keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -259,25 +259,38 @@ def stalled(folder: pathlib.Path, cluster: Cluster, args) -> dict:
     return {"stalled": found}
 
 
-def latency(folder: pathlib.Path, cluster: Cluster, args) -> dict:
-    server = Weir(folder / "latency", cluster, args.partitions)
+def latency_of(name: str, sessions: int, folder: pathlib.Path, cluster: Cluster, args) -> dict:
+    server = make_server(name, folder, cluster, args)
     load = None
     try:
         load = load_on(server, "--row-bytes", str(args.row_bytes), "--partitions", str(args.partitions))
-        load.ask(f"connect {args.sessions[0]}", 300)
+        load.ask(f"connect {sessions}", 300)
         load.ask(f"rate 5 {args.rate:g}", 120)
         before = cpu(server.pid)
         result = load.ask(f"rate {args.duration:g} {args.rate:g}", args.duration + 120)
-        used = sum(spent(before, cpu(server.pid))) / result["seconds"]
+        result["cores"] = sum(spent(before, cpu(server.pid))) / result["seconds"]
+        result["load_cores"] = result["load_cpu_s"] / result["seconds"]
     finally:
         if load:
             load.close()
         server.close()
-    print(f"{args.sessions[0]} sessions, {args.rate:g} rows a second, {args.duration:g} s, {result['deliveries']} deliveries, left out {result['missing']}; weir took {used * 100:.0f} % of a core")
-    for title, key in (("from the commit in Redis", "from_offset_ms"), ("from the row's making", "from_made_ms")):
-        ms = result[key]
-        print(f"  {title:26} p50 {ms['p50']:.2f}  p90 {ms['p90']:.2f}  p99 {ms['p99']:.2f}  max {ms['max']:.2f} ms")
-    return {"latency": {"sessions": args.sessions[0], "rate": args.rate, **result}}
+    return {"server": name, "sessions": sessions, "rate": args.rate, **result}
+
+
+def latency(folder: pathlib.Path, cluster: Cluster, args) -> dict:
+    """From the commit in Redis to the clients; and how long the bare writer takes to write the same to as many, which nothing can be faster than."""
+    found = []
+    for sessions in args.sessions:
+        for number in range(args.rounds):
+            for name in ("writer", "weir"):
+                result = latency_of(name, sessions, folder / f"latency-{name}-{sessions}-{number}", cluster, args)
+                found.append(result)
+                # The writer's rows come straight from the load.
+                ms = result["from_made_ms"] if name == "writer" else result["from_offset_ms"]
+                print(f"{sessions} sessions, {args.rate:g} rows a second, {args.duration:g} s, {name}: p50 {ms['p50']:.2f}  p90 {ms['p90']:.2f}  p99 {ms['p99']:.2f}  max {ms['max']:.2f} ms"
+                      + ("" if name == "writer" else f"; from the row's making p50 {result['from_made_ms']['p50']:.2f}  p99 {result['from_made_ms']['p99']:.2f} ms")
+                      + f"; {result['cores'] * 100:.0f} % of a core, the load {result['load_cores'] * 100:.0f} %; left out {result['missing']}, in {result['messages']} messages of {result['deliveries']}", flush=True)
+    return {"latency": found}
 
 
 def storm(folder: pathlib.Path, cluster: Cluster, args) -> dict:
@@ -291,6 +304,7 @@ def storm(folder: pathlib.Path, cluster: Cluster, args) -> dict:
         load.ask(f"connect {args.sessions[0]}", 300)
         for _ in range(args.rounds):
             load.ask("publish")  # a position for everybody
+            load.ask("brace")
             killed = time.monotonic()
             server.node.kill()
             answer: dict = {}
@@ -327,10 +341,11 @@ def machine() -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/fanout/run")
     parser.add_argument("--sessions", type=lambda text: [int(word) for word in text.split(",")], help="one or several numbers (1000,5000; --latency 1000; --stalled, --storm 10000)")
+    parser.add_argument("--quick", action="store_true", help="does it work at all? 100 sessions, one round, one second of each pattern; figures mean nothing")
     parser.add_argument("--servers", type=lambda text: text.split(","), default=["weir", "writer", "socketify", "centrifuge"])
     parser.add_argument("--patterns", type=lambda text: text.split(","), default=list(PATTERNS))
-    parser.add_argument("--rounds", type=int, help="median of so many (3; --storm 1)")
-    parser.add_argument("--seconds", type=float, default=8, help="of each pattern")
+    parser.add_argument("--rounds", type=int, help="median of so many (3; --latency, --storm 1)")
+    parser.add_argument("--seconds", type=float, help="of each pattern (8)")
     parser.add_argument("--row-bytes", type=int, default=200)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--stalled", type=int, nargs="?", const=1000, help="so many sessions never read")
@@ -344,9 +359,12 @@ def main() -> None:
     args = parser.parse_args()
     mode = "stalled" if args.stalled else "latency" if args.latency else "storm" if args.storm else "compare"
     if args.sessions is None:
-        args.sessions = {"compare": [1000, 5000], "latency": [1000]}.get(mode, [10_000])
-    args.rounds = args.rounds or (3 if mode == "compare" else 1)
-    args.duration = args.duration or (600 if mode == "stalled" else 30)
+        args.sessions = [100] if args.quick else {"compare": [1000, 5000], "latency": [1000]}.get(mode, [10_000])
+    if args.quick and mode == "stalled":
+        args.stalled = min(args.stalled, args.sessions[0] // 10)
+    args.rounds = args.rounds or (3 if mode == "compare" and not args.quick else 1)
+    args.seconds = args.seconds or (1 if args.quick else 8)
+    args.duration = args.duration or (5 if args.quick else 600 if mode == "stalled" else 30)
     args.rate = args.rate or (5 if mode == "stalled" else 100)
     folder = args.keep or pathlib.Path(tempfile.mkdtemp(prefix="weir-fanout-"))
     folder.mkdir(parents=True, exist_ok=True)

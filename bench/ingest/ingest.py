@@ -5,22 +5,18 @@ import collections
 import pathlib
 import random
 import re
-import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-import redis
 from harness.kafka import ROOT, Cluster, Record
 from harness.layout import Layout
 from harness.node import BINARY, Node
-
-from harness.redis_server import RedisServer
 from harness.waiting import wait_for
+from rig import Redis, broker, topology
 
 PARTITIONS = 8
 CONSUME = ROOT / "build" / "release" / "bench_consume"
@@ -37,21 +33,6 @@ def records(count: int, keys: int, seed: int):
         yield Record(key.encode(), (value.ljust(198, "x") + '"}').encode(), number % PARTITIONS, now)
 
 
-class Redis(RedisServer):
-    """As a user would run it: append-only file, synced every second, on a unix socket."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.path = str(folder / "r.sock")
-        super().__init__(folder, arguments=("--unixsocket", self.path))
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.path}"
-
-    def client(self, **options) -> redis.Redis:
-        return redis.Redis(unix_socket_path=self.path, socket_timeout=60, **options)
-
-
 def librdkafka_alone(bootstrap: str, topic: str, count: int) -> tuple[float, float]:
     """(records/s, CPU seconds per million)"""
     done = subprocess.run([str(CONSUME), bootstrap, topic, str(count)], capture_output=True, text=True, timeout=600, check=False)
@@ -64,11 +45,7 @@ def librdkafka_alone(bootstrap: str, topic: str, count: int) -> tuple[float, flo
 def weir(folder: pathlib.Path, bootstrap: str, topic: str, count: int, ends: dict[int, int]) -> dict[str, float]:
     server = Redis(folder / "redis")
     server.start()
-    topology = {
-        "topology": "bench", "kafka": {"brokers": bootstrap, "group": f"bench-{time.monotonic_ns()}"}, "redis": {"url": server.url},
-        "sources": {"readings": {"topic": topic, "format": "json"}}, "tables": {"machines": {"from": "readings", "kind": "latest"}},
-    }
-    node = Node(folder, topology, "weir")
+    node = Node(folder, topology(bootstrap, server, topic, {"machines": {"from": "readings", "kind": "latest"}}), "weir")
     layout = Layout(server.client(), "bench", "readings")
     client = server.client()
     try:
@@ -177,16 +154,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for the broker's data and the logs, kept afterwards")
     args = parser.parse_args()
-    folder = args.keep or pathlib.Path(tempfile.mkdtemp(prefix="weir-bench-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder / "kafka", "kraft", jit="full", heap="1g")
-    cluster.start()
-    try:
+    with broker("ingest", args.keep, jit="full", heap="1g") as (folder, cluster):
         measure(args, folder, cluster)
-    finally:
-        cluster.stop()
-        if not args.keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:

@@ -3,9 +3,7 @@
 import argparse
 import json
 import pathlib
-import shutil
 import subprocess
-import tempfile
 import time
 
 from harness.fleet import load
@@ -13,6 +11,7 @@ from harness.kafka import ROOT, Cluster
 from harness.node import Node
 from harness.redis_server import RedisServer
 from harness.waiting import wait_for
+from rig import broker, topology
 
 
 def main() -> None:
@@ -22,14 +21,14 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=100)
     parser.add_argument("--partitions", type=int, default=8)
     args = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-latency-"))
-    cluster = Cluster(folder / "kafka", "kraft", jit="full").start()
+    with broker("latency", jit="full") as (folder, cluster):
+        measure(args, folder, cluster)
+
+
+def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:
     server = RedisServer(folder / "redis").start()
     topic = cluster.topic("latency", args.partitions)
-    node = Node(folder, {
-        "topology": "bench", "kafka": {"brokers": cluster.bootstrap, "group": f"latency-{time.monotonic_ns()}"}, "redis": {"url": server.url},
-        "sources": {"readings": {"topic": topic, "format": "json"}}, "tables": {"machines": {"from": "readings", "kind": "latest"}},
-    })
+    node = Node(folder, topology(cluster.bootstrap, server, topic, {"machines": {"from": "readings", "kind": "latest"}}))
     client = None
     try:
         node.start().ready()
@@ -60,8 +59,6 @@ def main() -> None:
             client.kill()
         node.kill()
         server.kill()
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

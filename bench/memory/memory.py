@@ -4,8 +4,6 @@ import argparse
 import collections
 import pathlib
 import re
-import shutil
-import tempfile
 import time
 
 import redis
@@ -14,6 +12,7 @@ from harness.layout import Layout
 from harness.node import BINARY, Node
 from harness.redis_server import RedisServer, version
 from harness.waiting import wait_for
+from rig import broker, topology
 
 PARTITIONS = 8
 TABLES = {
@@ -51,8 +50,11 @@ def main() -> None:
     assert BINARY.exists()
     if args.bytes < 64:
         parser.error("--bytes: at least 64, for the key and a number are in it")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-memory-"))
-    cluster = Cluster(folder / "kafka", "kraft").start()
+    with broker("memory") as (folder, cluster):
+        measure(args, folder, cluster)
+
+
+def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:
     # Never rewritten, so that the append-only file has all that was written.
     server = RedisServer(folder / "redis", arguments=("--auto-aof-rewrite-percentage", "0")).start()
     node = None
@@ -65,8 +67,7 @@ def main() -> None:
         for name in tables:
             if name != "log":
                 tables[name]["expected_rows"] = args.rows
-        node = Node(folder, {"topology": "bench", "kafka": {"brokers": cluster.bootstrap}, "redis": {"url": server.url},
-                             "sources": {"readings": {"topic": topic, "start": "earliest"}}, "tables": tables}).start().ready()
+        node = Node(folder, topology(cluster.bootstrap, server, topic, tables)).start().ready()
         layout = Layout(client, "bench", "readings")
         for name in tables:
             wait_for(lambda name=name: sum(layout.positions(name).values()) == args.rows, 300, lambda name=name: f"{name} to be filled: {layout.positions(name)}")
@@ -93,8 +94,6 @@ def main() -> None:
         if node:
             node.kill()
         server.kill()
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ struct execution {
   std::string id;           // the same after a takeover and in a retry; a restart has another one
   std::int64_t fire_ms = 0; // milliseconds since 1970; a restart has that of the execution before it
   std::string config;       // the step's "config", one JSON object; "{}" where there is none
+  std::string parameters;   // all of the job's "parameters" as this run has them, one JSON object
 };
 
 // A row of a table, an entry of a log, a row that a reader made, or a row of the result.

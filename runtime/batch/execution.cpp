@@ -96,7 +96,8 @@ std::string to_json(const execution& e) {
               {"message", e.message},
               {"seen", e.seen},
               {"input_version", e.input_version},
-              {"input_positions", e.input_positions}}
+              {"input_positions", e.input_positions},
+              {"parameters", e.parameters}}
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -132,10 +133,14 @@ std::optional<execution> parse_execution(std::string_view text) {
   take(j, "written", e.written);
   take(j, "commits", e.commits);
   take(j, "message", e.message);
-  if (const auto at = j.find("seen"); at != j.end() && at->is_object())
-    for (const auto& [job, id] : at->items())
-      if (id.is_string())
-        e.seen[job] = id.get<std::string>();
+  const auto take_texts = [&](const char* name, std::map<std::string, std::string>& to) {
+    if (const auto at = j.find(name); at != j.end() && at->is_object())
+      for (const auto& [key, value] : at->items())
+        if (value.is_string())
+          to[key] = value.get<std::string>();
+  };
+  take_texts("seen", e.seen);
+  take_texts("parameters", e.parameters);
   take(j, "input_version", e.input_version);
   take(j, "input_positions", e.input_positions);
   return e;

@@ -49,6 +49,7 @@ struct execution {
   // job; and how far its table was.
   std::map<std::string, std::string> seen;
   std::uint64_t input_version = 0, input_positions = 0;
+  std::map<std::string, std::string> parameters; // of this run (runtime/batch/parameters.hpp)
 };
 
 // "<fire time>.<number of the try>": unique for the job, orders by time.

@@ -28,9 +28,9 @@ struct reduce_counts {
 
 class reducer {
 public:
-  // Uses derive, where, group_by, fields and last of the job (what a rate is taken over; else the span of the event
-  // times of all rows that count). More groups than `most_groups` (merged ones too) is an error, and so is more than
-  // `most_bytes` for what grows within them: percentiles, distinct and top.
+  // Uses derive, where, group_by, fields, last and window of the job (what a rate is taken over; else the span of the
+  // event times of all rows that count). More groups than `most_groups` (merged ones too) is an error, and so is more
+  // than `most_bytes` for what grows within them: percentiles, distinct and top.
   explicit reducer(const job_config& job, std::size_t most_groups = 1'000'000, std::size_t most_bytes = 256u << 20);
   ~reducer();
   reducer(reducer&&) noexcept;

@@ -122,6 +122,8 @@ void identify(job_config& j) {
   json out = {{"read", j.read_table}};
   if (j.last)
     out["last"] = j.last->count();
+  for (const auto& [name, value] : j.parameters)
+    std::visit([&, &key = name](const auto& v) { out["parameters"][key] = v; }, value);
   if (j.window)
     out["window"] = {j.window->count(), j.lateness.count()};
   if (j.reader)

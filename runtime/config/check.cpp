@@ -266,12 +266,13 @@ std::optional<std::size_t> checker::choice(const spot& s, std::string_view what,
   return std::nullopt;
 }
 
-condition checker::where(const spot& s) {
+condition checker::where(const spot& s, const std::map<std::string, scalar>* parameters) {
   condition_reader reader(
       [this](position at, const std::string& place, const std::string& pointer, std::string what, std::string remedy) {
         problems_.push_back(
             {pointer, at.line, at.column, std::move(what), std::move(remedy), place.empty() ? file_ : place});
-      });
+      },
+      false, parameters);
   return reader.read(*s.value, s.pointer);
 }
 

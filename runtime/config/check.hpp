@@ -51,7 +51,8 @@ private:
   std::optional<std::string> pointer(const spot& s, bool whole_record);
   std::optional<std::string> topic(const spot& s);
   std::optional<std::size_t> choice(const spot& s, std::string_view what, std::span<const std::string_view> choices);
-  condition where(const spot& s);
+  condition where(const spot& s, const std::map<std::string, scalar>* parameters = nullptr);
+  void parameters(job_config& j, const spot& s);
   std::string near(std::string_view word, std::span<const std::string_view> candidates,
                    std::string_view otherwise = "") const;
   std::optional<std::string> file_path(const spot& s); // resolved, and readable

@@ -153,6 +153,9 @@ void checker::job(const member& m, const spot& s) {
                 "use letters, digits and . _ - in it, at most 128");
   if (!object(s, "a job"))
     return;
+  // Before `where`, wherever they stand.
+  if (auto* declared = s.value->find("parameters"))
+    parameters(j, {declared, s.pointer + "/parameters"});
   std::map<std::string, spot> given;
   std::optional<duration> dirty_for;
   std::optional<std::uint64_t> changes;
@@ -199,7 +202,7 @@ void checker::job(const member& m, const spot& s) {
     } else if (name == "processor") {
       j.processor = step(inner, step_kind::processor);
     } else if (name == "where") {
-      j.where = where(inner);
+      j.where = where(inner, &j.parameters);
     } else if (name == "group_by") {
       j.group_by = group_by(inner);
     } else if (name == "fields") {
@@ -242,6 +245,30 @@ void checker::job(const member& m, const spot& s) {
     j.change->changes = changes;
   }
   trigger_rules(j, s, given);
+}
+
+void checker::parameters(job_config& j, const spot& s) {
+  if (!object(s, "'parameters'"))
+    return;
+  each_named(s, [&](member& m, spot inner) {
+    if (!is_name(m.name))
+      return report_name(m, inner.pointer, fmt::format("'{}' is no name of a parameter", m.name),
+                         "use letters, digits and . _ - in it, at most 128");
+    const auto& n = *inner.value;
+    if (n.is(node::type::string))
+      j.parameters[m.name] = n.text;
+    else if (n.is(node::type::boolean))
+      j.parameters[m.name] = n.truth;
+    else if (n.is(node::type::integer))
+      j.parameters[m.name] = n.integer;
+    else if (n.is(node::type::natural))
+      j.parameters[m.name] = static_cast<std::int64_t>(std::min<std::uint64_t>(n.natural, INT64_MAX));
+    else if (n.is(node::type::real))
+      j.parameters[m.name] = n.real;
+    else
+      report(inner, fmt::format("a parameter is a string, a number or a boolean, not {}", kind_name(n)),
+             "write the value that it has where a run says nothing else");
+  });
 }
 
 void checker::read(job_config& j, const spot& s) {

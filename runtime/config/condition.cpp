@@ -151,13 +151,48 @@ void condition_reader::tests(member& m, const std::string& pointer, condition& o
     if (n.is(node::type::array))
       return fault(n, pointer, "an array is no value to compare with", R"(write {"in": [...]} for one of several)");
     if (room(n, pointer, 1, 0))
-      out.all.push_back({m.name, comparison::eq, {scalar_of(n)}});
+      out.all.push_back({m.name, comparison::eq, {scalar_of(n)}, {}});
     return;
   }
   if (n.members.empty())
     return fault(n, pointer, "no test", R"(write a value, or an operator such as {"gt": 0})");
+  if (parameter(m.name, comparison::eq, m, pointer, out))
+    return;
   for (auto& op : n.members)
     operation(m.name, op, pointer + '/' + pointer_token(op.name), out);
+}
+
+// {"parameter": "name"}: a job's, in place of a value. True: it is one, or wants to be.
+bool condition_reader::parameter(const std::string& field, comparison op, member& m, const std::string& pointer,
+                                 condition& out) {
+  if (!parameters_ || !m.value.is(node::type::object) || m.value.members.size() != 1 ||
+      m.value.members.front().name != "parameter")
+    return false;
+  const auto& named = m.value.members.front().value;
+  const auto at = pointer + "/parameter";
+  if (!named.is(node::type::string)) {
+    fault(named, at, fmt::format("a parameter's name is wanted, not {}", kind_name(named)), "");
+    return true;
+  }
+  const auto known = parameters_->find(named.text);
+  if (known == parameters_->end()) {
+    fault(named, at, fmt::format("the job has no parameter '{}'", named.text),
+          fmt::format(R"(add "parameters": {{"{}": a value}} to it)", named.text));
+    return true;
+  }
+  const bool text = std::holds_alternative<std::string>(known->second);
+  const bool number = !text && !std::holds_alternative<bool>(known->second);
+  const bool fits = op == comparison::eq || op == comparison::ne       ? true
+                    : op == comparison::prefix                         ? text
+                    : op == comparison::in || op == comparison::exists ? false
+                                                                       : text || number;
+  if (!fits)
+    fault(named, at,
+          fmt::format("'{}' cannot take the parameter '{}'", comparisons[static_cast<std::size_t>(op)], named.text),
+          "parameters are for eq, ne, gt, gte, lt, lte and, as strings, for prefix");
+  else if (room(named, at, op == comparison::eq ? 1 : 0, 0))
+    out.all.push_back({field, op, {known->second}, named.text});
+  return true;
 }
 
 void condition_reader::operation(const std::string& field, member& m, const std::string& pointer, condition& out) {
@@ -170,9 +205,11 @@ void condition_reader::operation(const std::string& field, member& m, const std:
   }
   if (!room(m.value, pointer, 1, 0))
     return;
+  if (parameter(field, *op, m, pointer, out))
+    return;
   auto values = operands(*op, m.name, m.value, pointer);
   if (!values.empty())
-    out.all.push_back({field, *op, std::move(values)});
+    out.all.push_back({field, *op, std::move(values), {}});
 }
 
 std::vector<scalar> condition_reader::operands(comparison op, std::string_view name, node& n,
@@ -240,6 +277,8 @@ nlohmann::json canonical(const condition& c) {
     json one = json::array({t.pointer, config::comparisons[static_cast<std::size_t>(t.op)]});
     for (const auto& operand : t.operands)
       std::visit([&](const auto& v) { one.push_back(v); }, operand);
+    if (!t.parameter.empty())
+      one.push_back({{"parameter", t.parameter}});
     tests.push_back(std::move(one));
   }
   for (const auto& group : c.any)

@@ -29,10 +29,11 @@ inline constexpr key table_keys[] = {{"from"},           {"kind"},     {"key"}, 
                                      {"fields"},         {"ttl"},      {"time"},  {"keep"},   {"expected_rows"},
                                      {"max_view_bytes"}, {"max_rate"}, {"access"}};
 inline constexpr key keep_keys[] = {{"age"}, {"count"}};
-inline constexpr key job_keys[] = {
-    {"every"},  {"cron"},    {"on"},        {"after"},   {"missed"},     {"read"},        {"where"},    {"group_by"},
-    {"fields"}, {"derive"},  {"write"},     {"chunk"},   {"skip_limit"}, {"retries"},     {"deadline"}, {"zone"},
-    {"jitter"}, {"overlap"}, {"dirty_for"}, {"changes"}, {"throttle"},   {"dead_letter"}, {"reader"},   {"processor"}};
+inline constexpr key job_keys[] = {{"every"},    {"cron"},        {"on"},         {"after"},     {"missed"},
+                                   {"read"},     {"where"},       {"group_by"},   {"fields"},    {"derive"},
+                                   {"write"},    {"chunk"},       {"skip_limit"}, {"retries"},   {"deadline"},
+                                   {"zone"},     {"jitter"},      {"overlap"},    {"dirty_for"}, {"changes"},
+                                   {"throttle"}, {"dead_letter"}, {"reader"},     {"processor"}, {"parameters"}};
 inline constexpr key step_keys[] = {{"name"}, {"config"}};
 inline constexpr key read_keys[] = {{"table"}, {"last"}, {"window"}, {"lateness"}};
 inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}, {"custom"}};

@@ -6,6 +6,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
@@ -18,6 +19,7 @@
 #include <boost/beast/http/write.hpp>
 #include <boost/beast/websocket/ssl.hpp>
 #include <boost/beast/websocket/stream.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <optional>
 
@@ -45,13 +47,32 @@ struct outcome {
 struct loop {
   asio::io_context context{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
+  std::optional<asio::posix::stream_descriptor> stop;
+  bool stopped = false;
 
-  // False: the time is over first.
+  // stop_fd: see client_options.
+  explicit loop(int stop_fd) {
+    if (stop_fd < 0)
+      return;
+    stop.emplace(context);
+    error_code failed;
+    if (const int own = ::fcntl(stop_fd, F_DUPFD_CLOEXEC, 0); own >= 0)
+      stop->assign(own, failed);
+    if (stop->is_open())
+      stop->async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code ended) { stopped = !ended; });
+  }
+
+  // Why something that did not complete did not.
+  result<void> incomplete(std::string_view what) const {
+    return stopped ? fail(ec::stopped, "interrupted") : fail(ec::timeout, fmt::format("{}: no answer in time", what));
+  }
+
+  // False: the time is over first, or it is stopped.
   bool run(const bool& done, clock::time_point until) {
-    while (!done)
+    while (!done && !stopped)
       if (context.run_one_until(until) == 0 && clock::now() >= until)
         return done;
-    return true;
+    return done;
   }
 
   // Starts an operation by start(completion) and waits for it. At the deadline `cancel` is called, which has to end it.
@@ -64,7 +85,7 @@ struct loop {
     });
     if (!run(o->done, until)) {
       cancel();
-      return fail(ec::timeout, fmt::format("{}: no answer in time", what));
+      return incomplete(what);
     }
     if (o->failed)
       return fail(ec::io, fmt::format("{}: {}", what, o->failed.message()));
@@ -198,7 +219,7 @@ result<client_response> ask(beast::http::verb verb, std::string_view text, std::
   }
   put_headers(message, options);
   asio::ssl::context tls(asio::ssl::context::tls_client);
-  loop l;
+  loop l(options.stop_fd);
   auto socket = connect_tcp(l, *u, until);
   if (!socket)
     return tl::unexpected(socket.error());
@@ -282,7 +303,7 @@ struct ws_link final : ws_client::impl {
     if (reading)
       run->run(idle, until);
     if (reading)
-      return fail(ec::timeout, "no message in time");
+      return run->stopped ? fail(ec::stopped, "interrupted") : fail(ec::timeout, "no message in time");
     if (ended)
       return fail(ended->code, ended->message);
     auto message = beast::buffers_to_string(buffer.data());
@@ -345,7 +366,7 @@ result<ws_client> ws_client::connect(std::string_view text, std::chrono::millise
   const auto u = parse_url(text);
   if (!u)
     return tl::unexpected(u.error());
-  auto l = std::make_shared<loop>(); // outlives the sockets below also where the handshake fails
+  auto l = std::make_shared<loop>(options.stop_fd); // outlives the sockets below also where the handshake fails
   auto socket = connect_tcp(*l, *u, until);
   if (!socket)
     return tl::unexpected(socket.error());

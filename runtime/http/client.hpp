@@ -24,6 +24,7 @@ struct client_options {
   std::string ca_file;                                      // PEM; empty: the system's
   bool verify = true;                                       // of the server's certificate and name
   std::size_t body_bytes = 64 << 20;                        // of an answer, or of a WebSocket message
+  int stop_fd = -1; // once it is readable, what waits ends with ec::stopped; not owned; -1: none
 };
 
 struct client_response {
@@ -32,8 +33,8 @@ struct client_response {
   std::string body;
 };
 
-// ec::bad_argument: no URL; ec::timeout: not done in time; ec::io: anything else of the network or TLS. A status is no
-// error.
+// ec::bad_argument: no URL; ec::timeout: not done in time; ec::stopped: by stop_fd; ec::io: anything else of the
+// network or TLS. A status is no error.
 result<client_response> http_get(std::string_view url, std::chrono::milliseconds deadline,
                                  const client_options& options = {});
 result<client_response> http_post(std::string_view url, std::string body, std::chrono::milliseconds deadline,
@@ -52,7 +53,7 @@ public:
   // One text message.
   result<void> send(std::string_view text, std::chrono::milliseconds deadline = std::chrono::seconds{10});
   // The next text message. ec::timeout: none came, the connection is as before; ec::stopped: closed by the server, see
-  // close_code(); ec::io: lost.
+  // close_code(), or by stop_fd; ec::io: lost.
   result<std::string> receive(std::chrono::milliseconds deadline);
   // Closing handshake, at most `deadline`.
   void close(std::uint16_t code = 1000, std::chrono::milliseconds deadline = std::chrono::seconds{1});

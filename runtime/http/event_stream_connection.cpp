@@ -35,12 +35,12 @@ template <class Stream>
 class event_stream_connection final : public outbox_writer<Stream> {
   using base = outbox_writer<Stream>;
   using base::arm_deadline, base::dead, base::ended, base::handler, base::make_dirty, base::opened, base::outbox_,
-      base::seal, base::sealed, base::shared_from_this, base::shard_, base::socket;
+      base::seal, base::sealed, base::shared_from_this, base::shard_, base::socket, base::transport;
 
 public:
   event_stream_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, event_request request,
                           std::string origin, std::string path, slot counted, peer_info peer)
-      : base(std::move(home), std::move(counted), std::move(peer)), stream_(std::move(stream)),
+      : base(*stream, std::move(home), std::move(counted), std::move(peer)), stream_(std::move(stream)),
         client_(std::move(request), retry_hint()), origin_(std::move(origin)), path_(std::move(path)) {}
 
   void start() {
@@ -82,8 +82,6 @@ public:
   }
 
 private:
-  Stream& transport() override { return *stream_; }
-
   // What the client made of a reply goes into the outbox, behind the head of the response.
   void take_over() {
     if (client_.started()) {

@@ -11,7 +11,6 @@ using json = nlohmann::ordered_json;
 
 constexpr std::uint32_t connect_id = 1;
 constexpr int internal_error = 100, too_many_requests = 111, unrecoverable = 112;
-constexpr unsigned first_tries = 5;
 constexpr int resubscribe_from = 2500; // unsubscribe codes below are final
 
 std::string text_of(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
@@ -109,7 +108,7 @@ void follower::restart() {
 
 follow_step follower::on_lost(const error& why, std::uint16_t close_code) {
   follow_step step;
-  if (is_final(close_code) || (!ever_ && retry_.tries() >= first_tries)) {
+  if (is_final(close_code) || (!ever_ && retry_.tries() + 1 >= first_tries)) {
     step.then = follow_step::next::end;
     step.failed = why;
     return step;
@@ -187,6 +186,7 @@ void follower::on_error(const frame& f, follow_step& step) {
     restart();
   } else if (again) {
     step.wait = retry_.next();
+    step.refused = fmt::format("error {}: {}", code, message);
   } else {
     step.then = follow_step::next::end;
     step.failed = {code >= 102 && code <= 107 ? ec::bad_argument : ec::io, fmt::format("error {}: {}", code, message)};

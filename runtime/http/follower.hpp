@@ -19,6 +19,9 @@
 
 namespace weir::http {
 
+// So many connections are tried before the first subscription stands.
+inline constexpr unsigned first_tries = 5;
+
 struct follow_request {
   std::string table;
   bool map = true;                // false: a log
@@ -52,8 +55,9 @@ struct follow_step {
   std::vector<followed> lines;
   std::vector<std::string> notes; // for people, about the connection
   std::chrono::milliseconds wait{0};
-  std::string send; // after `wait`; empty: nothing
-  error failed;     // ec::bad_argument: the request is wrong; else the server or the network
+  std::string send;    // after `wait`; empty: nothing
+  std::string refused; // a temporary error: what the server said; it is asked again
+  error failed;        // ec::bad_argument: the request is wrong; else the server or the network
 };
 
 class follower {
@@ -68,9 +72,11 @@ public:
   // A text message of the server.
   follow_step on_message(std::string_view text);
   // The connection could not be made, or ended. `close_code`: the server's, 0: none. Ends where the server wants so,
-  // and where not even the first subscription stood after five tries.
+  // and where not even the first subscription stood after first_tries connections.
   follow_step on_lost(const error& why, std::uint16_t close_code = 0);
 
+  // A subscription stood at least once.
+  bool ever() const { return ever_; }
   // A place to resume from is known.
   bool positioned() const { return positioned_; }
 

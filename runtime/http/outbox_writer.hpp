@@ -11,18 +11,14 @@ namespace weir::http {
 template <class Stream>
 class outbox_writer : public web_socket_base {
 public:
-  using web_socket_base::web_socket_base;
+  // The stream has to live as long as this.
+  outbox_writer(Stream& stream, std::shared_ptr<shard> home, slot counted, peer_info peer)
+      : web_socket_base(lowest(stream), std::move(home), std::move(counted), std::move(peer)), transport_(stream) {}
 
 protected:
-  virtual Stream& transport() = 0;
-  tcp_socket& socket() { return lowest(transport()); }
+  Stream& transport() { return transport_; }
 
 private:
-  void close_socket() override {
-    error_code ignored;
-    socket().close(ignored);
-  }
-
   void write_outbox() override {
     if constexpr (std::is_same_v<Stream, tcp_socket>)
       write_plain();
@@ -98,6 +94,7 @@ private:
 
   static constexpr std::size_t record_bytes = 16 << 10; // a TLS record's most
 
+  Stream& transport_;
   std::string record_; // being written
 };
 

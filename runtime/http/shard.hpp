@@ -143,11 +143,14 @@ struct shard : std::enable_shared_from_this<shard> {
 
   void flush() {
     flushing.swap(dirty);
-    for (auto& c : flushing)
-      if (c) {
+    for (std::size_t i = 0; i < flushing.size(); ++i) {
+      if (i + 1 < flushing.size())
+        fetch_ahead(flushing[i + 1]);
+      if (auto* c = std::exchange(flushing[i], nullptr)) {
         c->dirty_ = false;
-        std::exchange(c, nullptr)->flush();
+        c->flush();
       }
+    }
     flushing.clear();
     if (sent > 0 && common->handlers.sent)
       common->handlers.sent(std::exchange(sent, 0));
@@ -159,6 +162,14 @@ struct shard : std::enable_shared_from_this<shard> {
     std::replace(flushing.begin(), flushing.end(), const_cast<flushed_connection*>(c),
                  static_cast<flushed_connection*>(nullptr));
   }
+
+  // Connections lie all over memory, and what the kernel does for one send pushes the next connection out of the
+  // nearest caches: it is brought back meanwhile.
+  static void fetch_ahead(const flushed_connection* c) {
+    for (std::size_t at = 0; at < hot_bytes; at += 64)
+      __builtin_prefetch(reinterpret_cast<const char*>(c) + at);
+  }
+  static constexpr std::size_t hot_bytes = 256; // of a connection, which a flush touches
 
   reactor& home;
   std::shared_ptr<common_state> common;

@@ -18,17 +18,17 @@ constexpr std::uint32_t lingering_ms = 1'000;
 
 } // namespace
 
-web_socket_base::web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer)
-    : flushed_connection(std::move(home)), counted_(std::move(counted)), peer_(std::move(peer)), listed_(shard_, this),
-      deadline_(
-          [](void* self) {
-            auto& expired = *static_cast<web_socket_base*>(self);
-            const auto alive = expired.shared_from_this();
-            if (!expired.open_)
-              expired.shard_->common->refused("handshake");
-            expired.kill();
-          },
-          this) {}
+web_socket_base::web_socket_base(tcp_socket& socket, std::shared_ptr<shard> home, slot counted, peer_info peer)
+    : flushed_connection(std::move(home)), socket_(socket), counted_(std::move(counted)), peer_(std::move(peer)),
+      listed_(shard_, this), deadline_(
+                                 [](void* self) {
+                                   auto& expired = *static_cast<web_socket_base*>(self);
+                                   const auto alive = expired.shared_from_this();
+                                   if (!expired.open_)
+                                     expired.shard_->common->refused("handshake");
+                                   expired.kill();
+                                 },
+                                 this) {}
 
 const frame_ptr& web_socket_base::form_of(const frame_ptr& f) {
   const auto& said = joins_ || !f->apart ? f : f->apart;
@@ -215,7 +215,8 @@ void web_socket_base::begin_busy() {
 void web_socket_base::progressed(std::size_t bytes) {
   outbox_.written(bytes);
   shard_->sent += bytes;
-  last_progress_ = clock::now();
+  if (busy_)
+    last_progress_ = clock::now();
   if (room_waiter_ && has_reply_room())
     std::exchange(room_waiter_, nullptr)->run();
   // Half of the bound, so that reading does not flutter.
@@ -242,6 +243,11 @@ void web_socket_base::throttle_ended() {
 void web_socket_base::tell_writable() {
   if (outbox_.reopen() && handler_ && !sealed_)
     handler_->on_writable();
+}
+
+void web_socket_base::close_socket() {
+  error_code ignored;
+  socket_.close(ignored);
 }
 
 void web_socket_base::broken() {

@@ -21,7 +21,8 @@ struct waiter {
 
 class web_socket_base : public web_socket, public flushed_connection {
 public:
-  web_socket_base(std::shared_ptr<shard> home, slot counted, peer_info peer);
+  // The socket has to live as long as this.
+  web_socket_base(tcp_socket& socket, std::shared_ptr<shard> home, slot counted, peer_info peer);
 
   bool push(const frame_ptr& f) final;
   void reply(std::string payload) override;
@@ -48,7 +49,6 @@ protected:
   // when it does.
   virtual void write_outbox() = 0;
   virtual void read_next() = 0; // calls received() or ended()
-  virtual void close_socket() = 0;
   // What this session is sent in the place of `f`, shared by all like it. Null: nothing, and it counts as sent.
   virtual const frame_ptr& form_of(const frame_ptr& f);
   // That form of a frame is in the outbox.
@@ -66,6 +66,7 @@ protected:
   void arm_deadline(std::uint32_t ms);
   bool dead() const { return dead_; }
   bool sealed() const { return sealed_; }
+  tcp_socket& socket() { return socket_; }
   void seal(); // a close frame or its like is in the outbox: nothing more goes in
   web_socket_handler* handler() { return handler_.get(); }
   // The client takes messages one at a time, so several objects may share one. Else each object is a message of its
@@ -94,14 +95,10 @@ private:
   void run_waiters();
   std::shared_ptr<web_socket_base> self() { return std::static_pointer_cast<web_socket_base>(shared_from_this()); }
 
-  slot counted_;
-  peer_info peer_;
-  enlisted listed_;
-  std::unique_ptr<web_socket_handler> handler_;
-  std::unique_ptr<waiter> room_waiter_, written_waiter_;
-  std::unique_ptr<throttle> throttle_;
-  timer_wheel::entry deadline_;
-  clock::time_point last_progress_{};
+  void close_socket();
+
+  // Each delivery looks at these, so they lie beside the outbox.
+  tcp_socket& socket_;
   bool open_ = false; // handshake done
   bool joins_ = false;
   bool deflates_ = false;
@@ -110,8 +107,17 @@ private:
   bool ended_ = false;   // the session was told
   bool busy_ = false;    // a write waits for the socket
   bool reading_ = false; // a read is pending
+  std::unique_ptr<waiter> room_waiter_, written_waiter_;
+  std::unique_ptr<throttle> throttle_;
   // Itself while reading waits for replies to be written, as no pending read keeps it alive then.
   std::shared_ptr<web_socket_base> paused_;
+
+  slot counted_;
+  peer_info peer_;
+  enlisted listed_;
+  std::unique_ptr<web_socket_handler> handler_;
+  timer_wheel::entry deadline_;
+  clock::time_point last_progress_{}; // while it is busy
 };
 
 } // namespace weir::http

@@ -112,7 +112,7 @@ class web_socket_connection final : public outbox_writer<Stream> {
 public:
   web_socket_connection(std::shared_ptr<shard> home, std::unique_ptr<Stream> stream, std::string early,
                         parsed_request request, slot counted, peer_info peer)
-      : base(std::move(home), std::move(counted), std::move(peer)),
+      : base(*stream, std::move(home), std::move(counted), std::move(peer)),
         request_(std::make_unique<parsed_request>(std::move(request))),
         stream_(std::move(stream), *this, std::move(early)) {}
 
@@ -160,8 +160,6 @@ public:
   }
 
 private:
-  Stream& transport() override { return stream_.next_layer().next_layer(); }
-
   bool offers_json_protocol() const {
     for (auto [it, end] = request_->equal_range(beast::http::field::sec_websocket_protocol); it != end; ++it)
       if (beast::http::token_list(it->value()).exists("centrifuge-json"))

@@ -86,8 +86,9 @@ struct scheduled : world {
     return all.contains("all") ? json::parse(all.at("all")) : json{};
   }
   void demand(std::string name = "sum") {
-    caf::anon_send(scheduler, actors::run_job{std::move(name),
-                                              [got = answers_got](http::response r) { got->push_back(std::move(r)); }});
+    caf::anon_send(scheduler, actors::run_job{std::move(name), {}, [got = answers_got](http::response r) {
+                                                got->push_back(std::move(r));
+                                              }});
   }
 
   table_config input;

@@ -376,7 +376,9 @@ TEST(scheduler, reads_no_faster_than_the_throttle) {
   for (const std::uint64_t throttle : {100u, 0u}) {
     auto j = counting({});
     j.throttle = throttle;
-    scheduled w(j);
+    auto input = latest("now");
+    input.expected_rows = 1'000'000; // in many buckets, between which it waits
+    scheduled w(j, input);
     for (int i = 0; i < 1'000; ++i)
       w.put(fmt::format("k{}", i), R"({"v":1})");
     w.run();
@@ -388,6 +390,36 @@ TEST(scheduler, reads_no_faster_than_the_throttle) {
     EXPECT_EQ(w.runs()[0].read, 1'000u);
     EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
   }
+}
+
+TEST(scheduler, a_run_takes_its_parameters_and_an_execution_keeps_them) {
+  auto j = counting({});
+  j.parameters = {{"least", std::int64_t{2}}};
+  j.where.all = {{"/v", comparison::gte, {std::int64_t{2}}, "least"}};
+  scheduled w(j);
+  for (int v = 0; v < 6; ++v)
+    w.put(fmt::format("k{}", v), fmt::format(R"({{"v":{}}})", v));
+  w.run();
+  const auto run_with = [&](std::map<std::string, std::string> parameters) {
+    caf::anon_send(w.scheduler, actors::run_job{"sum", std::move(parameters), [got = w.answers_got](http::response r) {
+                                                  got->push_back(std::move(r));
+                                                }});
+    w.advance(1s);
+    return w.answers_got->back();
+  };
+  EXPECT_EQ(run_with({}).status, 200u);
+  EXPECT_EQ(w.stored()["n"], 4);
+  EXPECT_EQ(run_with({{"least", "5"}}).status, 200u);
+  EXPECT_EQ(w.stored()["n"], 1);
+  EXPECT_EQ(w.history().at(0)["parameters"], (json{{"least", "5"}}));
+  EXPECT_EQ(run_with({}).status, 200u); // only of that run
+  EXPECT_EQ(w.stored()["n"], 4);
+  for (const auto& [name, value] : {std::pair{"least", "many"}, {"most", "5"}}) {
+    const auto refused = run_with({{name, value}});
+    EXPECT_EQ(refused.status, 400u);
+    EXPECT_NE(refused.body.find(name), std::string::npos) << refused.body;
+  }
+  EXPECT_EQ(w.history().size(), 3u);
 }
 
 } // namespace

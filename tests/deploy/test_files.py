@@ -85,10 +85,27 @@ BROKEN_REFERENCE = {
 }
 
 
+def missing(what: str) -> None:
+    """A tool that a machine may lack: its tests are skipped. Not in CI (.ci/run), which has it: there they would say nothing for ever."""
+    if os.environ.get("WEIR_CI"):
+        pytest.fail(f"{what}; in CI it has to be there")
+    pytest.skip(what)
+
+
+def built_weir() -> pathlib.Path:
+    """The stage `deploy` can be run alone, before anything is built; `scripts/test` builds weir before it."""
+    binary = pathlib.Path(os.environ.get("WEIR_BINARY") or ROOT / "build/release/weir")
+    if not binary.exists():
+        missing("weir is not built: scripts/build release weir")
+    return binary
+
+
 def vet(objects: list[dict]) -> subprocess.CompletedProcess[str]:
     """What the API server itself says of objects when they are created."""
     vetter = os.environ.get("WEIR_VET")
     if not vetter:
+        # Debian's Go is older, and building it takes minutes: a machine without a newer one does without, in CI too. test_kubernetes.py
+        # asks a real API server.
         pytest.skip("no checks of the API server: needs Go 1.24 or newer (scripts/deploy/kube-command says more)")
     return subprocess.run([vetter], input=yaml.safe_dump_all(objects), capture_output=True, text=True, timeout=60, check=False)
 
@@ -156,6 +173,7 @@ def test_the_autoscaling_component_fits(tmp_path):
 def render(*values: pathlib.Path) -> subprocess.CompletedProcess[str]:
     renderer = os.environ.get("WEIR_RENDER")
     if not renderer:
+        # As above: Helm is built from its Go modules, and Debian's Go is too old for them.
         pytest.skip("no renderer of Helm charts: needs Go 1.24 or newer (scripts/deploy/renderer says more)")
     return run(renderer, str(DEPLOY / "helm/weir"), "weir", *map(str, values))
 
@@ -270,9 +288,7 @@ def test_there_is_one_topology():
 
 def checked(topology: str, folder: pathlib.Path, *arguments: str, **secrets: str) -> subprocess.CompletedProcess[str]:
     """What weir says of a topology where exactly these secrets are in their folder."""
-    binary = pathlib.Path(os.environ.get("WEIR_BINARY") or ROOT / "build/release/weir")
-    if not binary.exists():
-        pytest.skip("weir is not built")
+    binary = built_weir()
     for name, text in secrets.items():
         (folder / name).write_text(text)
     places = {"CREDENTIALS_DIRECTORY": str(folder), "REDIS_PASSWORD_FILE": str(folder / "redis_password"), "JWT_SECRET_FILE": str(folder / "jwt_secret")}
@@ -311,9 +327,7 @@ def test_what_is_in_earnest_asks_for_tokens(overlays):
 
 
 def test_the_images_packages_are_what_the_binary_is_linked_to():
-    binary = pathlib.Path(os.environ.get("WEIR_BINARY") or ROOT / "build/release/weir")
-    if not binary.exists():
-        pytest.skip("weir is not built")
+    binary = built_weir()
     listed = set(run(str(DEPLOY / "docker/runtime-packages")).stdout.split())
     assert listed
     needed = re.findall(r"NEEDED +(\S+)", run("objdump", "-p", str(binary)).stdout)
@@ -335,7 +349,7 @@ def test_the_images_packages_are_what_the_binary_is_linked_to():
 
 def promtool(*words: str) -> subprocess.CompletedProcess[str]:
     if not shutil.which("promtool"):
-        pytest.skip("no promtool: scripts/setup --deploy installs it")
+        missing("no promtool: scripts/setup --deploy installs it")  # which the stage `deploy` runs first
     return run("promtool", *words)
 
 

@@ -66,6 +66,28 @@ def test_the_sdk_renews_its_token_and_comes_back_with_a_new_one(kraft, guarded, 
     assert node.metric("weir_session_closes_total", code="3005") == 1
 
 
+def test_a_page_renews_its_token_and_subscribes_anew_where_the_new_one_permits_other_rows(kraft, guarded, sdk, tmp_path, seed):
+    """In Chromium: the second token permits the same, and nobody notices; the third one site's rows only, which the server asks to be subscribed to anew (2500)."""
+    topic, node = guarded()
+    records = list(load.fleet(seed, 500, 30, garbage=0))
+    Sender(kraft, topic, records, 5_000).finish()
+    wanted = Expected(records).machines
+    site = sorted(row["site"] for row in wanted.values())[0]
+    given = tmp_path / "given"
+    given.write_text(token("machines", "hot", seconds=8), encoding="utf-8")  # a slow browser has the leeway besides
+    page = sdk(node.url, "machines", "map", "--stream", "hot", "--token-file", str(given), program="page.mjs")
+    page.wait_event("subscribed", 60)
+    wait_for(lambda: page.dump()["rows"] == wanted, 30, lambda: differences(page.dump()["rows"], wanted))
+    wait_for(lambda: page.dump()["tokens"] >= 2, 20, "a renewal")
+    seen = page.dump()
+    assert seen["asked"] == [] and seen["connected"] == 1 and seen["ready"], seen
+    given.write_text(token({"table": "machines", "where": {"/site": site}}, "hot"), encoding="utf-8")
+    some = {key: row for key, row in wanted.items() if row["site"] == site}
+    wait_for(lambda: page.dump()["rows"] == some, 30, lambda: differences(page.dump()["rows"], some))
+    seen = page.dump()
+    assert seen["asked"] == [2500] and seen["connected"] == 1, seen
+
+
 @pytest.mark.parametrize("release", ["5.6", "5.7", "5.8"])
 def test_each_sdk_renews_in_time_and_comes_back_when_its_key_is_taken_out(guarded, sdk, tmp_path, release):
     """Revocation: the sessions of a key that is gone are closed with 3005, and the SDK comes back with what getToken gives then."""

@@ -181,5 +181,9 @@ def test_tail_refuses_what_makes_no_sense_before_it_connects(tmp_path):
     for bad in ("[]", "{", '"x"'):
         done = weir("tail", url, "machines", "--where", bad)
         assert done.returncode == 64 and "--where" in done.stderr, done.stderr
-    done = weir("tail", url, "machines")
-    assert done.returncode == 69 and done.stderr.strip()
+
+
+def test_tail_tries_a_node_that_refuses_it_five_times_and_says_so():
+    done = weir("tail", f"http://127.0.0.1:{free_port()}", "machines")
+    assert done.returncode == 69 and "tried 5 times" in done.stderr, done.stderr
+    assert done.stderr.count("trying again") == 4, done.stderr

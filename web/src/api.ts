@@ -61,7 +61,12 @@ export interface NodeInfo {
   tables?: unknown[];
 }
 
-export class ApiError extends Error {}
+export class ApiError extends Error {
+  // status: of the answer; none: there was no answer.
+  constructor(message: string, readonly status?: number) {
+    super(message);
+  }
+}
 
 export async function ask<Answer>(path: string, method = 'GET'): Promise<Answer> {
   const abort = new AbortController();
@@ -73,7 +78,7 @@ export async function ask<Answer>(path: string, method = 'GET'): Promise<Answer>
       // A failed run is told like a good one, with its own message.
       const said = body as { error?: { message?: string }; message?: string } | null;
       if (response.status === 401) wanted(said?.error?.message ?? '');
-      throw new ApiError(said?.error?.message ?? said?.message ?? `the node answered ${response.status}`);
+      throw new ApiError(said?.error?.message ?? said?.message ?? `the node answered ${response.status}`, response.status);
     }
     return body as Answer;
   } catch (error) {
@@ -84,12 +89,14 @@ export async function ask<Answer>(path: string, method = 'GET'): Promise<Answer>
   }
 }
 
-// Asks every `period` ms, slower (with jitter) while it fails, not at all while the page is hidden.
+// Asks every `period` ms, slower (with jitter) while it fails, not at all while the page is hidden. Not any more after a
+// 403, which another token alone can change: the function that is returned asks again.
 export function poll<Answer>(path: string, period: number, good: (answer: Answer) => void, bad: (message: string) => void): () => void {
   let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let under = false;
   let again = false;
+  let forbidden = false;
   const once = async () => {
     clearTimeout(timer);
     if (under) {
@@ -103,18 +110,23 @@ export function poll<Answer>(path: string, period: number, good: (answer: Answer
       failures = 0;
     } catch (error) {
       failures++;
+      forbidden = error instanceof ApiError && error.status === 403;
       bad(error instanceof Error ? error.message : String(error));
     }
     under = false;
+    if (forbidden && !again) return;
     const wait = failures ? Math.min(15000, period * 2 ** Math.min(failures, 4)) * (0.7 + 0.6 * Math.random()) : period;
     timer = setTimeout(() => void once(), again ? 0 : wait);
     again = false;
   };
   document.addEventListener('visibilitychange', () => {
-    if (!document.hidden) void once();
+    if (!document.hidden && !forbidden) void once();
   });
   void once();
-  return () => void once();
+  return () => {
+    forbidden = false;
+    void once();
+  };
 }
 
 export const runsOf = (job: JobInfo): JobRun[] => job.history ?? (job.last ? [job.last] : []);

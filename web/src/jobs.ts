@@ -11,10 +11,12 @@ interface Asked {
   good: boolean;
 }
 
+const noJobs = 'This topology has no jobs.';
+
 export class JobsView {
   readonly element: HTMLElement;
   private readonly list = h('div', { class: 'jobs' });
-  private readonly empty = h('p', { class: 'empty' }, 'This topology has no jobs.');
+  private readonly empty = h('p', { class: 'empty' }, noJobs);
   private readonly seen = new Map<string, Map<string, JobRun>>();
   private readonly asked = new Map<string, Asked>();
   private jobs: JobInfo[] = [];
@@ -26,6 +28,7 @@ export class JobsView {
 
   update(jobs: JobInfo[]): void {
     this.jobs = jobs;
+    text(this.empty, noJobs);
     for (const job of jobs) {
       const runs = this.seen.get(job.name) ?? new Map<string, JobRun>();
       this.seen.set(job.name, runs);
@@ -34,6 +37,11 @@ export class JobsView {
       for (const [key] of order.slice(runsKept)) runs.delete(key);
     }
     this.draw();
+  }
+
+  // The node does not show its jobs.
+  failed(message: string): void {
+    if (this.jobs.length === 0) text(this.empty, `No news of jobs: ${message}.`);
   }
 
   private draw(): void {

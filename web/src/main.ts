@@ -129,7 +129,7 @@ const askTables = poll<{ tables: TableInfo[] }>('/api/v1/tables', 4000, (answer)
   tables.update(found);
   log.update(found);
 }, () => undefined);
-const askJobs = poll<{ jobs: JobInfo[] }>('/api/v1/jobs', 2000, (answer) => jobs.update(answer.jobs ?? []), () => undefined);
+const askJobs = poll<{ jobs: JobInfo[] }>('/api/v1/jobs', 2000, (answer) => jobs.update(answer.jobs ?? []), (message) => jobs.failed(message));
 const askNodes = poll<{ nodes: NodeInfo[] }>('/api/v1/nodes', 2000, (answer) => {
   const nodes = answer.nodes ?? [];
   overview.nodes(nodes);

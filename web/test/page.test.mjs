@@ -237,3 +237,21 @@ test('a node that asks for tokens gets one from the reader, and the page keeps i
     mock.state.token = '';
   }
 });
+
+test('a node that forbids its state and its jobs is not asked for them again and again', async () => {
+  const page = await browser.newPage();
+  const asked = { nodes: 0, jobs: 0, tables: 0 };
+  await page.clock.install();
+  await page.route(`${mock.url}/api/v1/*`, (route) => {
+    const what = new URL(route.request().url()).pathname.split('/').pop();
+    asked[what]++;
+    return what === 'tables' ? route.fallback() : route.fulfill({ status: 403, json: { error: { code: 'denied', message: 'the token does not permit it' } } });
+  });
+  await page.goto(`${mock.url}/#health`);
+  await page.locator('#panel-health', { hasText: 'the token does not permit it' }).waitFor();
+  await page.locator('#panel-jobs .empty', { hasText: 'the token does not permit it' }).waitFor({ state: 'attached' });
+  // Further tables are asked for, so the page is alive.
+  for (const before = asked.tables; asked.tables < before + 5; ) await page.clock.runFor(4000);
+  assert.deepEqual([asked.nodes, asked.jobs], [1, 1]);
+  await page.close();
+});
