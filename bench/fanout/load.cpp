@@ -22,7 +22,8 @@
 //   storm S         to be given when the server has ended: waits S seconds at most until every session is gone, though
 //   it
 //                   may be back already, publishes each key anew, and waits until all are back with the newest of every
-//                   key. Reconnects as the SDK does: 0.5 s to 20 s with full jitter.
+//                   key. Reconnects as the SDK does: 0.5 s to 20 s with full jitter. Also told: how long after the
+//                   brace each was subscribed again, with the state of then.
 //   quit
 //
 // Each session counts what it gets and adds up a hash of every row's number, so what is lost, left out, or comes twice

@@ -41,8 +41,9 @@ struct session {
   int fd = -1;
   phase at = phase::away;
   bool stalled = false;
-  bool went = false;    // has lost a connection since the last brace
-  bool had_all = false; // in a storm: full state since
+  bool went = false;       // has lost a connection since the last brace
+  bool live_again = false; // and was subscribed again
+  bool had_all = false;    // in a storm: full state since
   std::uint32_t attempts = 0;
   std::uint64_t count = 0, hash = 0; // of rows pushed since it was opened
   std::uint32_t fresh = 0;           // in a storm: keys of the newest batch
@@ -146,9 +147,9 @@ private:
   std::uint64_t made_ = 0, made_before_ = 0, wanted_ = 0, wanted_hash_ = 0;
   std::uint64_t losses_ = 0, went_ = 0, refused_ = 0, again_ = 0, backwards_ = 0, storm_from_ = 0;
   std::int64_t now_us_ = 0;
-  steady::time_point storm_began_;
+  steady::time_point storm_began_, braced_at_;
   totals sum_;
-  histogram from_made_, from_offset_, back_;
+  histogram from_made_, from_offset_, back_, live_again_;
   rusage used_{};
   bool quit_ = false;
 };

@@ -180,8 +180,10 @@ std::string load::tally(steady::duration took) {
 // may be back by then.
 void load::brace() {
   went_ = 0;
+  live_again_.clear();
+  braced_at_ = steady::now();
   for (auto& s : sessions_)
-    s.went = false;
+    s.went = s.live_again = false;
   answer(steady::now(), "");
 }
 
@@ -201,12 +203,12 @@ void load::storm(double seconds) {
   const double lost_s = std::chrono::duration<double>(steady::now() - storm_began_).count();
   send_rows(settings_.keys);
   const bool all_back = all_lost && pump(until, [this] { return back_.total() >= sessions_.size(); });
-  char text[400];
+  char text[600];
   std::snprintf(text, sizeof text,
                 R"(,"all_lost":%s,"lost_s":%.3f,"all_back":%s,"back":%)" PRIu64 R"(,"refused":%)" PRIu64
-                R"(,"told_to_wait_or_start_over":%)" PRIu64 R"(,"backwards":%)" PRIu64 R"(,"back_ms":%s)",
+                R"(,"told_to_wait_or_start_over":%)" PRIu64 R"(,"backwards":%)" PRIu64 R"(,"back_ms":%s,"live_ms":%s)",
                 all_lost ? "true" : "false", lost_s, all_back ? "true" : "false", back_.total(), refused_, again_,
-                backwards_, back_.json().c_str());
+                backwards_, back_.json().c_str(), live_again_.json().c_str());
   answer(storm_began_, text);
   storm_from_ = 0;
   for (auto& s : sessions_) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstring>
 #include <sys/socket.h>
+#include <utility>
 
 namespace fanout {
 
@@ -72,6 +73,8 @@ void load::now_live(session& s) {
   ++live_;
   s.at = phase::live;
   s.attempts = 0;
+  if (s.went && !std::exchange(s.live_again, true))
+    live_again_.add(std::chrono::duration_cast<std::chrono::microseconds>(steady::now() - braced_at_).count());
 }
 
 void load::say(std::size_t who, std::string_view payload, unsigned opcode) {
