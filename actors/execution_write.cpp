@@ -2,6 +2,7 @@
 #include "actors/execution_run.hpp"
 #include "actors/job_runner.hpp"
 #include "actors/step_writer.hpp"
+#include "runtime/batch/parameters.hpp"
 #include "runtime/metrics/registry.hpp"
 
 #include <algorithm>
@@ -52,8 +53,9 @@ void execution_run::to_custom() {
   const auto& c = job_.what().config;
   if (!c.writer)
     return to_topic();
-  step_writer_ =
-      spawn_step_writer(*home_.system, {home_.config.node, c, e_.id, e_.fire_ms, number_, e_.chunk, rows_, home_.me()});
+  auto with = batch::with_parameters(c, e_.parameters).value_or(c); // those of a run that began fit
+  step_writer_ = spawn_step_writer(
+      *home_.system, {home_.config.node, std::move(with), e_.id, e_.fire_ms, number_, e_.chunk, rows_, home_.me()});
 }
 
 // Rows go to the topic after they are in Redis: once there, at least once in Kafka, told apart by their headers. So

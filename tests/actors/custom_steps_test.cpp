@@ -135,6 +135,38 @@ TEST(custom_processor, one_that_is_not_registered_or_not_made_fails_the_executio
   EXPECT_EQ(ran(unmade).message, "processor 'mine': its factory made nothing");
 }
 
+TEST(custom_steps, are_told_the_execution_its_parameters_and_their_config) {
+  auto j = processed();
+  j.processor.config = R"({"a":1})";
+  j.writer = {"mine", R"({"b":2})"};
+  j.parameters = {{"n", std::int64_t{3}}, {"site", std::string("\"north\"")}};
+  scheduled w(j);
+  std::vector<ext::execution> told;
+  auto all = std::make_shared<ext::extensions>();
+  all->add_processor("mine", [&](const ext::execution& e) {
+    told.push_back(e);
+    return std::make_unique<processing>([](ext::item, rows_out&) {});
+  });
+  all->add_writer("mine", [&](const ext::execution& e) -> std::unique_ptr<ext::writer> {
+    told.push_back(e);
+    throw std::runtime_error("no more is wanted");
+  });
+  w.node->extensions = all;
+  w.advance(500ms);
+  caf::anon_send(w.scheduler, actors::run_job{"sum", {{"n", "7"}}, {}});
+  ASSERT_TRUE(w.until([&] { return !w.runs().empty(); }));
+  EXPECT_EQ(w.runs()[0].message, "writer 'mine': no more is wanted");
+  ASSERT_GE(told.size(), 2u);
+  for (const auto* e : {&told.front(), &told.back()}) {
+    EXPECT_EQ(e->job, "sum");
+    EXPECT_EQ(e->id, w.runs()[0].id);
+    EXPECT_EQ(e->fire_ms, w.runs()[0].fire_ms);
+    EXPECT_EQ(e->parameters, R"({"n":7,"site":"\"north\""})");
+  }
+  EXPECT_EQ(told.front().config, R"({"a":1})");
+  EXPECT_EQ(told.back().config, R"({"b":2})");
+}
+
 TEST(custom_processor, a_call_that_takes_too_long_is_counted) {
   for (const auto pause : {0ms, 1'050ms}) {
     scheduled w(processed());

@@ -69,8 +69,10 @@ def test_its_job_reads_processes_and_writes_by_its_own_steps(site_weir, tmp_path
     port = free_port()
     reports = tmp_path / "reports"
     reports.mkdir()
+    readings = tmp_path / "readings.csv"
+    readings.write_bytes((EXAMPLE / "readings.csv").read_bytes())
     process = Process("site-weir", [str(site_weir), "run", str(TOPOLOGY), "--set", f"http.listen=127.0.0.1:{port}"], tmp_path / "site-weir.log",
-                      {"READINGS": str(EXAMPLE / "readings.csv"), "REPORTS": str(reports)})
+                      {"READINGS": str(readings), "REPORTS": str(reports)})
     url = f"http://127.0.0.1:{port}"
 
     def ready() -> bool:
@@ -99,6 +101,15 @@ def test_its_job_reads_processes_and_writes_by_its_own_steps(site_weir, tmp_path
         files = sorted(reports.iterdir())
         assert [file.name for file in files] == [f"import-{execution['fire']}-0.jsonl"]
         assert {line["key"]: line["row"] for line in map(json.loads, files[0].read_text(encoding="utf-8").splitlines())} == wanted
+
+        # What a step throws fails its execution, with its name, and nothing else: the next one is well again.
+        readings.unlink()
+        failed = requests.post(url + "/api/v1/jobs/import/run", timeout=30).json()
+        assert failed["status"] == "FAILED"
+        assert failed["message"].startswith("reader 'csv': can't read the names of the fields"), failed
+        readings.write_text("machine,cpu,state\nm3,1,on\n", encoding="utf-8")
+        again = requests.post(url + "/api/v1/jobs/import/run", timeout=30).json()
+        assert (again["status"], again["read"]) == ("COMPLETED", 1), again
         metrics = requests.get(url + "/metrics", timeout=10).text
         for step in ("reader", "processor", "writer"):
             assert f'weir_job_step_seconds_total{{job="import",step="{step}"}}' in metrics
