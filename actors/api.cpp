@@ -325,7 +325,9 @@ std::string api::job_json(const std::string& name) const {
                 : config.change                                               ? "change"
                                                                               : "demand"},
          {"read", config.read_table},
-         {"write", {{"table", config.write_table}, {"topic", config.write_topic}}},
+         {"reader", config.reader.name},
+         {"processor", config.processor.name},
+         {"write", {{"table", config.write_table}, {"topic", config.write_topic}, {"custom", config.writer.name}}},
          {"running", status.running},
          {"runs", status.runs},
          {"next_fire", status.next_fire_ms},

@@ -1,5 +1,6 @@
 #include "actors/batch_reducer.hpp"
 
+#include "actors/custom_steps.hpp"
 #include "runtime/table/merge.hpp"
 
 #include <algorithm>
@@ -23,9 +24,18 @@ constexpr std::int64_t clock_allowance_ms = 60'000;
 
 constexpr std::size_t most_letters = 1'000; // on their way to the dead letter topic; with more the reading waits
 
-// A checkpoint is "<place>\n" and the reducer's own text. The place is the next bucket, or the version from which a log
-// is read on.
+// A checkpoint is "<place>\n" and the reducer's own text. The place is the next bucket, the version from which a log is
+// read on, or "reader <bytes>" where so many bytes, the reader's place, stand before the reducer's text.
 constexpr std::string_view done_place = "done";
+constexpr std::string_view reader_place = "reader ";
+
+constexpr std::chrono::milliseconds reader_pause{100}; // a custom reader that has no rows yet is asked again
+
+template <class Number>
+bool parse_all(std::string_view text, Number& out) {
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc{} && rest == text.data() + text.size();
+}
 
 struct batch_reducer_state {
   static inline const char* name = "batch-reducer";
@@ -38,11 +48,15 @@ struct batch_reducer_state {
   std::vector<std::pair<partition_id, redis::stored_row>> rows; // of it, as they came
   version next;                                                 // of a log: the first that was not asked for
   std::int64_t checkpoint_at_ms = 0, told_at_ms = 0;
-  std::int64_t began_ms = 0; // for the throttle
-  std::uint64_t paced = 0;   // rows read since
-  std::size_t letters = 0;   // on their way
-  bool held = false;         // the next chunk waits for letters or the throttle
-  bool done = false;         // the result waits for letters
+  std::int64_t began_ms = 0;                 // for the throttle
+  std::uint64_t paced = 0;                   // rows read since
+  std::size_t letters = 0;                   // on their way
+  bool held = false;                         // the next chunk waits for letters or the throttle
+  bool done = false;                         // the result waits for letters
+  std::unique_ptr<reader_step> reader;       // null: a table is read
+  std::unique_ptr<processor_step> processor; // null: none
+  std::vector<ext::item> items, made;        // by the one and the other
+  std::optional<std::string> refused;        // by the processor
 
   explicit batch_reducer_state(batch_reducer_actor::stateful_pointer<batch_reducer_state> s) : self(s) {}
 
@@ -68,17 +82,40 @@ struct batch_reducer_state {
       next =
           version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
     checkpoint_at_ms = told_at_ms = began_ms = config.node->wall_ms();
+    std::optional<std::string> reader_at;
     if (!config.checkpoint.empty()) {
-      const auto place = resume();
+      const auto place = resume(reader_at);
       if (!place)
         return finish(tl::unexpected(place.error()));
       if (!*place)
         return finish(partial);
     }
+    if (auto made_steps = make_steps(std::move(reader_at)); !made_steps)
+      return finish(tl::unexpected(made_steps.error()));
     ask();
   }
 
-  void ask() { is_log() ? ask_log() : ask_bucket(); }
+  result<void> make_steps(std::optional<std::string> reader_at) {
+    const step_place at{*config.node, config.job, config.execution, config.fire_ms};
+    auto process = processor_step::make(at);
+    if (!process)
+      return tl::unexpected(process.error());
+    processor = std::move(*process);
+    if (!config.job.reader)
+      return {};
+    auto read = reader_step::make(at, {config.share, config.shares, std::move(reader_at)});
+    if (!read)
+      return tl::unexpected(read.error());
+    reader = std::move(*read);
+    return {};
+  }
+
+  void ask() {
+    if (reader)
+      caf::anon_send(batch_reducer_actor(self), caf::tick_atom::value); // others have their turn between two chunks
+    else
+      is_log() ? ask_log() : ask_bucket();
+  }
 
   // The next chunk, now or as soon as the throttle and the dead letters let it.
   void ask_next() {
@@ -111,6 +148,25 @@ struct batch_reducer_state {
   // -- rows
 
   result<void> add(std::string_view key, std::string_view row, const stamp& at) {
+    if (!processor)
+      return add_row(key, row, at);
+    if (auto called = processor->process({std::string(key), std::string(row), at.time_ms}, made, refused); !called)
+      return called;
+    if (refused) {
+      partial->skip(std::move(*refused));
+      if (!config.job.dead_letter.empty())
+        bury(key, row, at);
+      return {};
+    }
+    if (made.empty())
+      partial->leave_out();
+    for (const auto& one : made)
+      if (auto added = add_row(one.key, one.row, {one.time_ms, at.partition, at.at}); !added)
+        return added;
+    return {};
+  }
+
+  result<void> add_row(std::string_view key, std::string_view row, const stamp& at) {
     auto added = partial->add(row, at);
     if (!partial->skipped_because().empty() && !config.job.dead_letter.empty())
       bury(key, row, at);
@@ -125,7 +181,8 @@ struct batch_reducer_state {
     m.value_may_go = true;
     m.headers = {{"weir.job", config.job.name},
                  {"weir.execution", config.execution},
-                 {"weir.table", config.table.name},
+                 {config.job.reader ? "weir.reader" : "weir.table",
+                  config.job.reader ? config.job.reader.name : config.table.name},
                  {"weir.reason", std::string(partial->skipped_because())},
                  {"weir.partition", std::to_string(at.partition.value)},
                  {"weir.offset", std::to_string(at.at.value)}};
@@ -148,40 +205,65 @@ struct batch_reducer_state {
   }
 
   // False: the share was done already.
-  result<bool> resume() {
+  result<bool> resume(std::optional<std::string>& reader_at) {
     const auto damaged = [] { return fail(ec::internal, "a checkpoint that can't be read; abandon this execution"); };
     const std::string_view text = config.checkpoint;
     const auto end = text.find('\n');
     if (end == std::string_view::npos)
       return damaged();
-    if (auto restored = partial->restore(text.substr(end + 1)); !restored)
-      return tl::unexpected(restored.error());
-    if (text.substr(0, end) == done_place)
-      return false;
+    const auto first = text.substr(0, end);
+    auto state = text.substr(end + 1);
     std::uint64_t place = 0;
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + end, place);
-    if (error != std::errc{} || rest != text.data() + end)
+    const bool is_done = first == done_place;
+    if (!is_done && config.job.reader) {
+      if (!first.starts_with(reader_place) || !parse_all(first.substr(reader_place.size()), place) ||
+          place > state.size())
+        return damaged();
+      reader_at.emplace(state.substr(0, place));
+      state.remove_prefix(place);
+    } else if (!is_done && !parse_all(first, place)) {
       return damaged();
+    }
+    if (auto restored = partial->restore(state); !restored)
+      return tl::unexpected(restored.error());
+    if (is_done || reader_at)
+      return !is_done;
     next = version{place};
     bucket = static_cast<std::uint32_t>(place);
     return true;
   }
 
-  // Everything up to `place` is in the partial result.
-  void tell(std::uint64_t place) {
+  // Where the next chunk begins, as a checkpoint says it.
+  result<std::string> place() {
+    if (!reader)
+      return std::to_string(is_log() ? next.value : bucket) + '\n';
+    auto text = reader->place();
+    if (!text)
+      return text;
+    return fmt::format("{}{}\n{}", reader_place, text->size(), *text);
+  }
+
+  // All chunks so far are in the partial result. False: the share has ended with an error.
+  bool tell() {
     const auto now = config.node->wall_ms();
     std::string checkpoint;
     // Not while skipped rows are on their way: who goes on from a checkpoint does not read them again.
     if (letters == 0 && now - checkpoint_at_ms >= config.checkpoint_every.count()) {
-      checkpoint = std::to_string(place) + '\n' + partial->save();
+      auto at = place();
+      if (!at) {
+        finish(tl::unexpected(at.error()));
+        return false;
+      }
+      checkpoint = std::move(*at) + partial->save();
       // A large state is saved seldom, so that this costs a tenth of the time at most.
       checkpoint_at_ms = now + 9 * (config.node->wall_ms() - now);
     } else if (now - told_at_ms < 200) {
-      return;
+      return true;
     }
     told_at_ms = now;
     caf::anon_send(config.report_to,
                    share_progress{config.job.name, config.run, config.share, partial->counts(), std::move(checkpoint)});
+    return true;
   }
 
   // -- keyed tables
@@ -216,7 +298,7 @@ struct batch_reducer_state {
       return finish(tl::unexpected(added.error()));
     if (!more)
       return finish_well();
-    tell(bucket);
+    tell();
   }
 
   // In the order of their keys, whatever order Redis has them in: doubles are added in it. The parts of one row are
@@ -284,7 +366,31 @@ struct batch_reducer_state {
       }
     if (!more)
       return finish_well();
-    tell(next.value);
+    tell();
+  }
+
+  // -- custom readers
+
+  void on_reading_due() {
+    const auto more = reader->read(items);
+    if (!more)
+      return finish(tl::unexpected(more.error()));
+    paced += items.size();
+    const partition_id share{static_cast<std::int32_t>(config.share)};
+    for (const auto& one : items) {
+      // A row's number in its share stands for an offset.
+      const offset number{static_cast<std::int64_t>(partial->counts().read)};
+      if (auto added = add(one.key, one.row, {one.time_ms, share, number}); !added)
+        return finish(tl::unexpected(added.error()));
+    }
+    if (!*more)
+      return finish_well();
+    if (!tell())
+      return;
+    if (items.empty())
+      self->delayed_send(self, reader_pause, caf::tick_atom::value);
+    else
+      ask_next();
   }
 };
 
@@ -297,6 +403,7 @@ batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_p
       [self](const log_read& m) { self->state.on_log(m); },
       [self](const letter_sent& m) { self->state.on_letter(m); },
       [self](caf::flush_atom) { self->state.on_pause_over(); },
+      [self](caf::tick_atom) { self->state.on_reading_due(); },
   };
 }
 
@@ -309,6 +416,8 @@ bool is_final_checkpoint(std::string_view checkpoint) {
 }
 
 batch_reducer_actor spawn_batch_reducer(caf::actor_system& system, batch_reducer_config config) {
+  if (config.node->threads_for_steps && (config.job.reader || config.job.processor))
+    return system.spawn<caf::detached>(batch_reducer, std::move(config));
   return system.spawn(batch_reducer, std::move(config));
 }
 

@@ -1,10 +1,11 @@
 // The batch reducer actor: a share of one execution's input, read in chunks and reduced to a partial result.
 //
 // Duty: of a log, one partition's window; of a keyed table, every n-th bucket through all partitions (so that the parts
-// of a row meet in one reducer). Asks Redis for one chunk ahead of the one it works on, each small enough to be read
-// whole. Tells the scheduler how far it is, and now and then a checkpoint: what another reducer needs to go on from
-// there. Rows that can't be used go to the job's dead letter topic, at least once; with many on their way it reads no
-// further, nor faster than its part of the job's throttle. Ends with its partial result or the first error.
+// of a row meet in one reducer); of a custom reader, one of its shares. Asks Redis for one chunk ahead of the one it
+// works on, each small enough to be read whole. Tells the scheduler how far it is, and now and then a checkpoint: what
+// another reducer needs to go on from there. Rows that can't be used go to the job's dead letter topic, at least once;
+// with many on their way it reads no further, nor faster than its part of the job's throttle. Ends with its partial
+// result or the first error.
 #pragma once
 
 #include "actors/context.hpp"
@@ -62,6 +63,7 @@ struct batch_reducer_config {
   std::string checkpoint; // of an earlier reducer of this share; empty: from the start
   std::chrono::milliseconds checkpoint_every{1'000};
   scheduler_actor report_to;
+  std::int64_t fire_ms = 0; // for custom steps
 };
 
 // The checkpoint of a share that is done, so that nobody reads it again.

@@ -16,6 +16,10 @@
 #include <thread>
 #include <vector>
 
+namespace weir::ext {
+class extensions;
+}
+
 namespace weir::actors {
 
 struct node_context {
@@ -34,6 +38,8 @@ struct node_context {
   std::function<void(std::function<void()>)> beside = [](std::function<void()> work) {
     std::thread(std::move(work)).detach();
   };
+  std::shared_ptr<const ext::extensions> extensions; // what jobs' custom steps are made by; null: there are none
+  bool threads_for_steps = false; // an actor that runs custom steps, which may wait, has a thread of its own
   bool commit_to_kafka =
       true; // false where Redis does not outlive the node: a commit would promise a state that is gone
 

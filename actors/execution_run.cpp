@@ -1,5 +1,6 @@
 #include "actors/execution_run.hpp"
 
+#include "actors/custom_steps.hpp"
 #include "actors/job_runner.hpp"
 #include "runtime/batch/parameters.hpp"
 #include "runtime/batch/window.hpp"
@@ -8,7 +9,6 @@
 #include "runtime/metrics/registry.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <caf/exit_reason.hpp>
 #include <caf/send.hpp>
 #include <fmt/format.h>
@@ -22,8 +22,7 @@ constexpr std::int64_t answer_after_ms = 10'000; // a request for a run is answe
 // Versions are Redis' time. What is committed this long after a run starts counts, so that a node whose clock is behind
 // misses nothing; what comes later does not, so that the reading of a log that grows has an end.
 constexpr std::uint64_t cut_allowance_us = 5'000'000;
-constexpr std::uint32_t most_stuck = 20;    // takeovers without a step forward: perhaps it is what ends the nodes
-constexpr std::size_t topic_window = 1'000; // records handed to the producer at a time
+constexpr std::uint32_t most_stuck = 20; // takeovers without a step forward: perhaps it is what ends the nodes
 
 using batch::execution_status;
 
@@ -35,7 +34,8 @@ bool is_transient(ec code) {
   case ec::redis_cannot_write:
   case ec::kafka_unreachable:
   case ec::kafka_failed:
-  case ec::timeout: return true;
+  case ec::timeout:
+  case ec::step_unavailable: return true;
   default: return false;
   }
 }
@@ -138,6 +138,8 @@ void execution_run::halt() {
   for (const auto& reducer : reducers_)
     caf::anon_send_exit(reducer, caf::exit_reason::kill);
   reducers_.clear();
+  if (step_writer_)
+    caf::anon_send_exit(std::exchange(step_writer_, {}), caf::exit_reason::kill);
   if (job_.what().writer)
     caf::anon_send(job_.what().writer, forget_rows{number_});
   wait_ = 0;
@@ -213,14 +215,22 @@ redis::job_change execution_run::going_on() const {
   return change;
 }
 
+// 0: not known yet.
+std::uint32_t execution_run::share_count() const {
+  const auto& job = job_.what();
+  if (job.config.reader)
+    return static_cast<std::uint32_t>(reader_shares(*home_.config.node, job.config));
+  const auto partitions = home_.config.node->partitions_of(job.input).size();
+  if (partitions == 0 || job.input.kind == table_kind::log)
+    return static_cast<std::uint32_t>(partitions);
+  const auto buckets = redis::table_buckets(job.input.expected_rows);
+  return static_cast<std::uint32_t>(std::min<std::size_t>(home_.config.most_reducers, buckets));
+}
+
 void execution_run::start() {
-  const auto partitions = home_.config.node->partitions_of(job_.what().input);
-  if (partitions.empty()) // known again in a moment: this node has just come up
+  const auto shares = share_count();
+  if (shares == 0) // known again in a moment: this node has just come up
     return later([this] { start(); });
-  const bool log = job_.what().input.kind == table_kind::log;
-  const auto buckets = redis::table_buckets(job_.what().input.expected_rows);
-  const auto shares =
-      static_cast<std::uint32_t>(log ? partitions.size() : std::min<std::size_t>(home_.config.most_reducers, buckets));
   bool read = e_.shares > 0; // all of it, so that it does not matter how it would be divided now
   for (std::uint32_t i = 0; i < e_.shares; ++i)
     read = read && checkpoints_.contains(i) && is_final_checkpoint(checkpoints_[i]);
@@ -267,7 +277,8 @@ void execution_run::on_started(const job_answered& m) {
                                cut,
                                {},
                                home_.config.checkpoint_every,
-                               home_.me()};
+                               home_.me(),
+                               e_.fire_ms};
     share.to_ms = std::numeric_limits<std::int64_t>::max();
     if (const auto window = batch::window_of(c, e_.fire_ms)) {
       share.from_ms = window->from_ms;
@@ -282,7 +293,7 @@ void execution_run::on_started(const job_answered& m) {
 
 // For people who look on, so whatever goes wrong with it does not matter.
 void execution_run::ask_total() {
-  if (batch::window_of(job_.what().config, e_.fire_ms))
+  if (job_.what().config.reader || batch::window_of(job_.what().config, e_.fire_ms))
     return; // only the reading tells how many there are
   read_input_total(*home_.config.node->store, home_.config.node->partitions_of(job_.what().input), job_.what().input,
                    job_.what().input_ref, [me = home_.me(), id = e_.job, run = number_](result<std::uint64_t> total) {
@@ -313,9 +324,10 @@ bool execution_run::skips_allowed() {
   if (!c.skip_limit || e_.skipped <= *c.skip_limit)
     return true;
   end(execution_status::failed,
-      fmt::format("{} rows of '{}' could not be used (no JSON object, or none of 'group_by' in it), more than "
+      fmt::format("{} rows of '{}' could not be used ({}no JSON object, or none of 'group_by' in it), more than "
                   "skip_limit allows ({})",
-                  e_.skipped, c.read_table, *c.skip_limit));
+                  e_.skipped, c.reader ? c.reader.name : c.read_table,
+                  c.processor ? fmt::format("refused by '{}', ", c.processor.name) : "", *c.skip_limit));
   return false;
 }
 
@@ -377,7 +389,7 @@ void execution_run::merge() {
     groups += p->groups();
   // Where writing takes more than one step, whoever goes on with it has to come to the same rows.
   std::map<std::uint32_t, std::string> finals;
-  if ((!e_.replace && groups > e_.chunk) || !c.write_topic.empty())
+  if ((!e_.replace && groups > e_.chunk) || c.writer || !c.write_topic.empty())
     for (std::uint32_t i = 0; i < partials_.size(); ++i)
       if (const auto at = checkpoints_.find(i); at == checkpoints_.end() || !is_final_checkpoint(at->second))
         finals.emplace(i, final_checkpoint(*partials_[i]));
@@ -394,65 +406,6 @@ void execution_run::merge() {
     return write();
   for (auto& [share, text] : finals)
     store_checkpoint(share, std::move(text));
-}
-
-void execution_run::write() {
-  saving_ = 0;
-  if (job_.what().writer)
-    caf::anon_send(job_.what().writer, write_rows{e_.job, number_, e_.fire_ms, home_.token.value, e_.id, chunks_,
-                                                  e_.chunk, e_.replace, rows_, home_.me()});
-  else
-    to_topic();
-}
-
-void execution_run::on_written(const rows_written& m) {
-  if (!goes_on())
-    return;
-  if (!m.written && m.written.error().code == ec::fenced) {
-    home_.metrics().get(metrics::names::jobs_fenced, m.job).add();
-    return job_.look_again(m.written.error().message);
-  }
-  if (!m.written)
-    return failed(m.written.error());
-  const auto& c = job_.what().config;
-  e_.written = rows_->size();
-  if (!m.topic) {
-    chunks_ = std::numeric_limits<std::uint64_t>::max(); // all of them, also for a retry of what follows
-    e_.commits = e_.replace ? 1 : std::max<std::uint64_t>(1, (e_.written + e_.chunk - 1) / e_.chunk);
-  }
-  if (c.write_topic.empty())
-    return end(execution_status::completed, {});
-  to_topic();
-}
-
-// Rows go to the topic after they are in Redis: once there, at least once in Kafka, told apart by their headers. So
-// many at a time that the producer's queue has room.
-void execution_run::to_topic() {
-  const auto& c = job_.what().config;
-  const auto end_of_window = std::min(rows_->size(), sent_ + topic_window);
-  if (sent_ == end_of_window)
-    return end(execution_status::completed, {});
-  auto left = std::make_shared<std::atomic<std::size_t>>(end_of_window - sent_);
-  auto failed_one = std::make_shared<std::atomic<bool>>(false);
-  scheduler_actor me = home_.me();
-  const auto done = [me, left, failed_one, id = c.name, run = number_](result<void> answer) {
-    if (!answer && !failed_one->exchange(true))
-      caf::anon_send(me, rows_written{id, run, tl::unexpected(answer.error()), true});
-    if (left->fetch_sub(1) == 1 && !*failed_one)
-      caf::anon_send(me, rows_written{id, run, std::size_t{0}, true});
-  };
-  const auto from = std::exchange(sent_, end_of_window);
-  for (auto i = from; i < end_of_window; ++i) {
-    const auto& [key, row] = (*rows_)[i];
-    home_.config.node->producer->send(
-        {c.write_topic,
-         key,
-         row,
-         {{"weir.job", c.name}, {"weir.fire", std::to_string(e_.fire_ms)}, {"weir.execution", e_.id}},
-         -1,
-         0},
-        done);
-  }
 }
 
 void execution_run::failed(const error& why) {

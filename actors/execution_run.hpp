@@ -58,6 +58,7 @@ private:
   void ask_end(std::vector<std::string> from);
   redis::job_change going_on() const;
   bool fits();
+  std::uint32_t share_count() const;
   void start();
   void check_time();
   void ask_total();
@@ -69,6 +70,7 @@ private:
   void store_checkpoint(std::uint32_t share, std::string text);
   void merge();
   void write();
+  void to_custom();
   void to_topic();
   void answer(unsigned status, const std::string& message);
   std::string describe() const;
@@ -93,7 +95,8 @@ private:
   std::map<std::uint32_t, std::string> under_way_;           // one of each share
   std::map<std::uint32_t, std::string> waiting_checkpoints_; // the newest behind that one
   std::vector<batch_reducer_actor> reducers_;
-  std::size_t saving_ = 0; // last checkpoints without an answer
+  step_writer_actor step_writer_; // null: none, or it has ended
+  std::size_t saving_ = 0;        // last checkpoints without an answer
   std::shared_ptr<const std::vector<std::pair<std::string, std::string>>> rows_;
   std::uint64_t chunks_ = 0; // of the result, written by an earlier scheduler
   std::size_t sent_ = 0;     // rows that the topic has

@@ -197,7 +197,14 @@ using batch_reducer_actor = caf::typed_actor<
     // INTERNAL: a skipped row is in the dead letter topic.
     caf::reacts_to<letter_sent>,
     // INTERNAL: the throttle's pause is over.
-    caf::reacts_to<caf::flush_atom>>;
+    caf::reacts_to<caf::flush_atom>,
+    // INTERNAL: a custom reader is to be asked for its next chunk.
+    caf::reacts_to<caf::tick_atom>>;
+
+// actors/step_writer
+using step_writer_actor = caf::typed_actor<
+    // INTERNAL: the next chunk is to be written.
+    caf::reacts_to<caf::tick_atom>>;
 
 // One active in the cluster: fires jobs and follows their executions.
 using scheduler_actor = caf::typed_actor<

@@ -186,7 +186,9 @@ void job_runner::on_history(const job_answered& m) {
 
 // -- when it runs
 
-bool job_runner::input_known() const { return !home_.config.node->partitions_of(what_.input).empty(); }
+bool job_runner::input_known() const {
+  return what_.config.reader || !home_.config.node->partitions_of(what_.input).empty();
+}
 
 void job_runner::tick() {
   if (!adopted_) {

@@ -45,11 +45,13 @@ struct job_read {
   result<redis::job_state> state;
 };
 
+enum class written_to { table, custom, topic };
+
 struct rows_written {
   std::string job;
   std::uint64_t run = 0;
   result<std::size_t> written; // rows; all of them are there. ec::fenced: another scheduler has taken over
-  bool topic = false;          // it is Kafka that has them
+  written_to where = written_to::table;
 };
 
 struct job_writer_config {

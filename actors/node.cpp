@@ -217,8 +217,11 @@ struct node_state {
       start_source(id);
     std::vector<scheduled_job> jobs;
     for (const auto& [id, job] : topo().jobs) {
-      scheduled_job scheduled{
-          job, topo().tables.at(job.read_table), {job.read_table, tables.at(job.read_table).generation}, {}};
+      scheduled_job scheduled{job, {}, {}, {}};
+      if (!job.reader) {
+        scheduled.input = topo().tables.at(job.read_table);
+        scheduled.input_ref = {job.read_table, tables.at(job.read_table).generation};
+      }
       if (!job.write_table.empty()) {
         auto& t = tables.at(job.write_table);
         scheduled.writer = spawn_job_writer(self->system(), {config.node,

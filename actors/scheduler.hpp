@@ -24,7 +24,7 @@ namespace weir::actors {
 
 struct scheduled_job {
   job_config config;
-  table_config input;
+  table_config input; // of no meaning where the job has a custom reader
   table_ref input_ref;
   job_writer_actor writer; // null: writes no table
 };

@@ -73,6 +73,7 @@ int check(const check_options& options) {
   log::setup(log::level::error, log::format::text);
   load_options load;
   load.sets = options.sets;
+  load.extensions = options.extensions.get();
   const auto loaded = load_topology_file(options.file, load);
   for (const auto& p : loaded.problems)
     fmt::print(stderr, "{}\n", to_string(p));

@@ -16,6 +16,10 @@ namespace weir::kafka {
 class producer;
 }
 
+namespace weir::ext {
+class extensions;
+}
+
 namespace weir::cli {
 
 // From sysexits.h, named as there.
@@ -34,6 +38,7 @@ struct run_options {
   std::string name; // of the node, for people; default: the host's name
   log::format format = log::format::text;
   log::level level = log::level::info;
+  std::shared_ptr<const ext::extensions> extensions; // null: none
 };
 
 int run(const run_options& options);
@@ -59,11 +64,13 @@ struct check_options {
   std::string file;
   std::vector<std::string> sets;
   bool connect = false;
+  std::shared_ptr<const ext::extensions> extensions; // null: none
 };
 
 int check(const check_options& options);
 int schema();
-int graph(const std::string& file, const std::vector<std::string>& sets, const std::string& format);
+int graph(const std::string& file, const std::vector<std::string>& sets, const std::string& format,
+          const ext::extensions* extensions = nullptr);
 
 struct status_options {
   std::string url;

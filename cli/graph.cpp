@@ -5,9 +5,11 @@
 
 namespace weir::cli {
 
-int graph(const std::string& file, const std::vector<std::string>& sets, const std::string& format) {
+int graph(const std::string& file, const std::vector<std::string>& sets, const std::string& format,
+          const ext::extensions* extensions) {
   load_options load;
   load.sets = sets;
+  load.extensions = extensions;
   const auto loaded = load_topology_file(file, load);
   for (const auto& p : loaded.problems)
     fmt::print(stderr, "{}\n", to_string(p));

@@ -123,8 +123,14 @@ int show(node& to, bool as_json) {
     return exit_ok;
   }
   const auto& j = job.body;
-  fmt::print("job {}  {}  reads {}  writes {} {}\n", text(j.at("name")), text(j.at("trigger")), text(j.at("read")),
-             text(j.at("write").at("table")), text(j.at("write").at("topic")));
+  const auto& write = j.at("write");
+  std::string read = text(j.at("read")), written = text(write.at("table"));
+  if (read.empty())
+    read = j.value("reader", "");
+  for (const auto& to : {write.value("custom", ""), text(write.at("topic"))})
+    if (!to.empty())
+      written += (written.empty() ? "" : " ") + to;
+  fmt::print("job {}  {}  reads {}  writes {}\n", text(j.at("name")), text(j.at("trigger")), read, written);
   const auto describe = [](const char* what, const json& e) {
     fmt::print("{}: execution {}  {}  fire time {}  read {}  filtered {}  skipped {}  written {}{}\n", what,
                text(e.at("execution")), text(e.at("status")), when(e.at("fire")), text(e.at("read")),

@@ -152,6 +152,7 @@ int run(const run_options& options) {
   log::setup(options.level, options.format);
   load_options load;
   load.sets = options.sets;
+  load.extensions = options.extensions.get();
   auto loaded = load_topology_file(options.file, load);
   for (const auto& p : loaded.problems)
     fmt::print(stderr, "{}\n", to_string(p));
@@ -251,6 +252,8 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   node->producer = producer.get();
   node->metrics = &metrics;
   node->board = &board;
+  node->extensions = options.extensions;
+  node->threads_for_steps = true;
   node->commit_to_kafka = !node->topo.redis.embedded() && !node->topo.kafka.embedded();
   node->wall_ms = [] {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())

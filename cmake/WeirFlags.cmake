@@ -17,7 +17,7 @@ endif()
 add_library(weir_flags INTERFACE)
 target_compile_options(weir_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror=return-type
                                             -Werror=unused-result -fno-omit-frame-pointer)
-target_include_directories(weir_flags INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}/generated")
+target_include_directories(weir_flags INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include" "${PROJECT_BINARY_DIR}/generated")
 target_compile_definitions(weir_flags INTERFACE WEIR_VERSION="${PROJECT_VERSION}")
 find_program(WEIR_MOLD mold)
 if(WEIR_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")

@@ -138,6 +138,13 @@ struct change_trigger {
   std::optional<std::uint64_t> changes; // or as soon as there were so many
 };
 
+// A step of a job that the program brings (include/weir/extension.hpp).
+struct custom_step {
+  std::string name;          // empty: none
+  std::string config = "{}"; // one JSON object
+  explicit operator bool() const { return !name.empty(); }
+};
+
 struct job_config {
   std::string name;
   // When it runs: at most one of every, cron and change; none of them and no `after`: on demand only.
@@ -148,7 +155,8 @@ struct job_config {
   missed_policy missed = missed_policy::once;
   overlap_policy overlap = overlap_policy::skip;
   duration jitter{0};
-  std::string read_table;
+  std::string read_table; // empty: a custom reader
+  custom_step reader, processor, writer;
   std::optional<duration> last;                            // window of a log by event time, up to the fire time
   std::optional<duration> window;                          // the newest of these that is over, aligned to 1970
   duration lateness{0};                                    // after its end
@@ -157,7 +165,7 @@ struct job_config {
   condition where;
   std::vector<std::string> group_by; // pointers; none: one group, key "all"
   std::vector<aggregate_field> fields;
-  std::string write_table, write_topic;    // either may be empty
+  std::string write_table, write_topic;    // one of them, or the writer, is there
   bool replace = false;                    // of the table: rows that the result has not, go
   std::uint32_t chunk = 5'000;             // rows of the result in one transaction
   std::string dead_letter;                 // topic of rows that can't be used; empty: they are only counted

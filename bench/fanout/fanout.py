@@ -76,13 +76,13 @@ class Weir:
 
     protocol, path = "map", "/connection/websocket"
 
-    def __init__(self, folder: pathlib.Path, cluster: Cluster, partitions: int = 1):
+    def __init__(self, folder: pathlib.Path, cluster: Cluster, partitions: int = 1, binary: pathlib.Path = BINARY):
         self.redis = RedisServer(folder / "redis").start()
         self.topic = cluster.topic("fanout", partitions)
         self.node = Node(folder, {
             "topology": "bench", "kafka": {"brokers": cluster.bootstrap, "group": f"fanout-{time.monotonic_ns()}"}, "redis": {"url": self.redis.url},
             "sources": {"input": {"topic": self.topic, "format": "json"}}, "tables": {"rows": {"from": "input", "kind": "latest"}},
-        })
+        }, binary=binary)
         self.node.start().ready()
         self.port, self.publish = self.node.port, f"kafka:{cluster.bootstrap}/{self.topic}"
 
@@ -115,6 +115,8 @@ class Peer:
 def make_server(name: str, folder: pathlib.Path, cluster: Cluster | None, args):
     if name == "weir":
         return Weir(folder, cluster, args.partitions)
+    if name == "before":
+        return Weir(folder, cluster, args.partitions, args.before)
     if name == "writer":
         return Peer(name, [str(BUILD / "bench_fanout_writer")], "raw", "/", "tcp:")
     if name == "socketify":
@@ -192,7 +194,8 @@ def compare(folder: pathlib.Path, cluster: Cluster | None, args) -> dict:
     every: dict[str, dict[str, list[dict]]] = {}
     for sessions in args.sessions:
         for number in range(args.rounds):
-            for name in args.servers:
+            # There and back, so that a machine that slows down or is left alone meanwhile favours nobody.
+            for name in args.servers if number % 2 == 0 else reversed(args.servers):
                 found = one_server(name, sessions, folder / f"{name}-{sessions}-{number}", cluster, args)
                 every.setdefault(str(sessions), {}).setdefault(name, []).append(found)
                 print(f"{sessions} sessions, round {number + 1}, {name}: " + ", ".join(
@@ -346,6 +349,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=lambda text: [int(word) for word in text.split(",")], help="one or several numbers (1000,5000; --latency 1000; --stalled, --storm 10000)")
     parser.add_argument("--quick", action="store_true", help="does it work at all? 100 sessions, one round, one second of each pattern; figures mean nothing")
     parser.add_argument("--servers", type=lambda text: text.split(","), default=["weir", "writer", "socketify", "centrifuge"])
+    parser.add_argument("--before", type=pathlib.Path, help="another build of weir, measured beside it")
     parser.add_argument("--patterns", type=lambda text: text.split(","), default=list(PATTERNS))
     parser.add_argument("--rounds", type=int, help="median of so many (3; --latency, --storm 1)")
     parser.add_argument("--seconds", type=float, help="of each pattern (8)")
@@ -361,6 +365,8 @@ def main() -> None:
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for logs, kept afterwards")
     args = parser.parse_args()
     mode = "stalled" if args.stalled else "latency" if args.latency else "storm" if args.storm else "compare"
+    if args.before:
+        args.servers = ["before", *args.servers]
     if args.sessions is None:
         args.sessions = [100] if args.quick else {"compare": [1000, 5000], "latency": [1000]}.get(mode, [10_000])
     if args.quick and mode == "stalled":
@@ -373,7 +379,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    cluster = Cluster(folder / "kafka", "kraft", jit="full").start() if mode != "compare" or "weir" in args.servers else None
+    cluster = Cluster(folder / "kafka", "kraft", jit="full").start() if mode != "compare" or {"weir", "before"} & set(args.servers) else None
     try:
         found = {"machine": about, "arguments": {name: str(value) for name, value in vars(args).items()}, **{"compare": compare, "stalled": stalled, "latency": latency, "storm": storm}[mode](folder, cluster, args)}
     finally:

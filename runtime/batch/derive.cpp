@@ -31,7 +31,7 @@ derivation::derivation(std::span<const std::pair<std::string, std::string>> fiel
 }
 
 std::string_view derivation::apply(const table::record_reader& row, std::int64_t time_ms) {
-  text_ = "{";
+  text_.assign(1, '{');
   for (std::size_t i = 0; i < fields_.size(); ++i) {
     values_[i] = fields_[i].evaluate(row, std::span(values_).first(i), time_ms);
     if (i > 0)

@@ -59,6 +59,8 @@ result<job_config> with_parameters(const job_config& job, const parameter_values
   }
   auto out = job;
   put(out.where, read);
+  for (auto& [name, value] : read)
+    out.parameters[name] = std::move(value);
   return out;
 }
 

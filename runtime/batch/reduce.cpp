@@ -27,7 +27,8 @@ struct reducer::impl {
   std::unordered_map<std::string, group_state, text_hash, std::equal_to<>> groups;
   std::size_t bytes = 0; // of the groups' states, as far as they grow
   reduce_counts counts;
-  std::string_view skipped_because;                          // of the row added last
+  std::string given_reason;
+  std::string_view skipped_because;                          // of the last row
   std::int64_t oldest_ms = INT64_MAX, newest_ms = INT64_MIN; // event times of the rows that count
 
   impl(const job_config& job, std::size_t groups_limit, std::size_t bytes_limit)
@@ -136,6 +137,18 @@ result<void> reducer::add(std::string_view row, const stamp& at) {
   self.newest_ms = std::max(self.newest_ms, at.time_ms);
   self.values.read(self.plan, self.reader);
   return self.change(**state, [&](group_state& mine) { mine.add(self.plan, self.values, at); });
+}
+
+void reducer::leave_out() {
+  ++impl_->counts.read;
+  ++impl_->counts.filtered;
+  impl_->skipped_because = {};
+}
+
+void reducer::skip(std::string reason) {
+  ++impl_->counts.read;
+  impl_->given_reason = reason.empty() ? "no reason given" : std::move(reason);
+  impl_->skip(impl_->given_reason);
 }
 
 result<void> reducer::merge(const reducer& later) {

@@ -22,8 +22,8 @@ namespace weir::batch {
 
 struct reduce_counts {
   std::uint64_t read = 0;     // rows given
-  std::uint64_t filtered = 0; // `where` did not match
-  std::uint64_t skipped = 0;  // no group key in it, or not a JSON object
+  std::uint64_t filtered = 0; // `where` did not match, or left out by a processor
+  std::uint64_t skipped = 0;  // no group key in it, not a JSON object, or refused by a processor
 };
 
 class reducer {
@@ -39,6 +39,9 @@ public:
   // `row`: a visible row (table/merge.hpp) or a log entry, as JSON text. at.time_ms: its event time. Error:
   // ec::overloaded, too many groups or too large ones; nothing more is to be added.
   result<void> add(std::string_view row, const stamp& at = {});
+  // Counts a row that is not added: as filtered, or as skipped, with the reason.
+  void leave_out();
+  void skip(std::string reason);
   // Adds what `later` saw. Same job.
   result<void> merge(const reducer& later);
 
@@ -49,7 +52,7 @@ public:
   result<void> restore(std::string_view saved);
 
   const reduce_counts& counts() const;
-  // Why the row added last was skipped; empty: it was not.
+  // Why the last row was skipped; empty: it was not.
   std::string_view skipped_because() const;
   std::size_t groups() const;
   // Group key -> row as JSON, ascending by key. Without group_by: one row "all", also if nothing was read.

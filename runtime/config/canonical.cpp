@@ -69,8 +69,11 @@ json canonical_fields(const std::vector<aggregate_field>& fields) {
   return out;
 }
 
-json masked(const node& n, bool properties) {
-  if (n.secret)
+enum class secrets { masked, shown };
+
+// `properties`: names of its members say whether they are secret.
+json to_json(const node& n, secrets how, bool properties = false) {
+  if (n.secret && how == secrets::masked)
     return hidden;
   switch (n.kind) {
   case node::type::null: return nullptr;
@@ -78,18 +81,20 @@ json masked(const node& n, bool properties) {
   case node::type::integer: return n.integer;
   case node::type::natural: return n.natural;
   case node::type::real: return n.real;
-  case node::type::string: return without_passwords(n.text);
+  case node::type::string: return how == secrets::masked ? without_passwords(n.text) : n.text;
   case node::type::array: {
     json out = json::array();
     for (const auto& m : n.members)
-      out.push_back(masked(m.value, false));
+      out.push_back(to_json(m.value, how));
     return out;
   }
   case node::type::object: break;
   }
   json out = json::object();
   for (const auto& m : n.members)
-    out[m.name] = properties && secret_property(m.name) ? json(hidden) : masked(m.value, m.name == "properties");
+    out[m.name] = how == secrets::masked && properties && secret_property(m.name)
+                      ? json(hidden)
+                      : to_json(m.value, how, m.name == "properties" || m.name == "config");
   return out;
 }
 
@@ -121,6 +126,10 @@ void identify(job_config& j) {
     std::visit([&, &key = name](const auto& v) { out["parameters"][key] = v; }, value);
   if (j.window)
     out["window"] = {j.window->count(), j.lateness.count()};
+  if (j.reader)
+    out["reader"] = {j.reader.name, json::parse(j.reader.config)};
+  if (j.processor)
+    out["processor"] = {j.processor.name, json::parse(j.processor.config)};
   for (const auto& [name, expression] : j.derive)
     out["derive"].push_back({name, expression});
   if (j.group_by.size() == 1)
@@ -134,8 +143,12 @@ void identify(job_config& j) {
   j.fingerprint = fmt::format("{:016x}", stable_hash(out.dump(-1, ' ', false, json::error_handler_t::replace)));
 }
 
+std::string json_text(const node& n) {
+  return to_json(n, secrets::shown).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::string masked_text(const node& root) {
-  return masked(root, false).dump(2, ' ', false, json::error_handler_t::replace);
+  return to_json(root, secrets::masked).dump(2, ' ', false, json::error_handler_t::replace);
 }
 
 } // namespace weir::config

@@ -18,6 +18,8 @@ struct spot {
   explicit operator bool() const { return value != nullptr; }
 };
 
+enum class step_kind { reader, processor, writer };
+
 class checker {
 public:
   checker(std::string file, const load_options& options, std::vector<problem>& problems, topology& out)
@@ -85,6 +87,9 @@ private:
   void field(const std::string& name, const spot& s, bool of_job, std::vector<aggregate_field>& out);
   std::vector<std::string> group_by(const spot& s);
   void derive(job_config& j, const spot& s);
+
+  // check_steps.cpp: steps that the program brings
+  custom_step step(const spot& s, step_kind kind);
 
   // references.cpp: what one part says of another
   void references();

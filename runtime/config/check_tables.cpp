@@ -197,6 +197,10 @@ void checker::job(const member& m, const spot& s) {
         j.missed = static_cast<missed_policy>(*value);
     } else if (name == "read") {
       read(j, inner);
+    } else if (name == "reader") {
+      j.reader = step(inner, step_kind::reader);
+    } else if (name == "processor") {
+      j.processor = step(inner, step_kind::processor);
     } else if (name == "where") {
       j.where = where(inner, &j.parameters);
     } else if (name == "group_by") {
@@ -228,8 +232,10 @@ void checker::job(const member& m, const spot& s) {
       j.deadline = time_span(inner, duration{1'000}).value_or(j.deadline);
     }
   });
-  if (!given.contains("read"))
+  if (!given.contains("read") && !given.contains("reader"))
     missing(s, "read", R"({"table": "a table"})");
+  if (given.contains("read") && given.contains("reader"))
+    report(given["reader"], "'read' and 'reader' exclude each other", "keep one of them");
   if (!given.contains("write"))
     report(s, "the job writes nowhere", R"(add "write": {"table": "a table"} or {"topic": "a topic"})");
   if (!given.contains("fields"))
@@ -313,6 +319,9 @@ void checker::write(job_config& j, const spot& s) {
       somewhere = true;
       j.write_topic = topic(inner).value_or("");
       seen_[{"jobs", j.name, "topic"}] = inner;
+    } else if (name == "custom") {
+      somewhere = true;
+      j.writer = step(inner, step_kind::writer);
     } else {
       j.replace = truth(inner).value_or(false);
       if (j.replace)
@@ -323,7 +332,7 @@ void checker::write(job_config& j, const spot& s) {
     report(replace->second, "there is no table whose rows could be replaced",
            R"(add "table": "a table", or remove it)");
   if (!somewhere)
-    report(s, "the job writes nowhere", R"(add "table": "a table" or "topic": "a topic")");
+    report(s, "the job writes nowhere", R"(add "table": "a table", "topic": "a topic" or "custom": "a writer")");
 }
 
 void checker::after(const std::string& job, const spot& s) {
@@ -365,6 +374,9 @@ void checker::trigger_rules(const job_config& j, const spot& s, const std::map<s
   needs("missed", timed, "'every' or 'cron'");
   needs("dirty_for", j.change.has_value(), R"("on": "change")");
   needs("changes", j.change.has_value(), R"("on": "change")");
+  if (const auto on = given.find("on"); j.change && on != given.end() && given.contains("reader"))
+    report(on->second, "a job with a reader of its own has no table whose changes could be seen",
+           R"(write "every", "cron", "after" or "on": "demand")");
 }
 
 } // namespace weir::config

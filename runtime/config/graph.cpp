@@ -74,6 +74,12 @@ graph build(const topology& t) {
       g.edges.push_back({jobs[name], write->second, "", false});
     if (!job.write_topic.empty())
       g.edges.push_back({jobs[name], topic(job.write_topic, shape::topic), "", false});
+    for (const auto& [step, kind] : {std::pair(&job.reader, "reader"), std::pair(&job.writer, "writer")})
+      if (*step) {
+        g.nodes.push_back({shape::source, step->name, kind});
+        const auto mine = g.nodes.size() - 1;
+        g.edges.push_back(step == &job.reader ? edge{mine, jobs[name], "", false} : edge{jobs[name], mine, "", false});
+      }
   }
   for (const auto& [name, job] : t.jobs)
     for (const auto& before : job.after)

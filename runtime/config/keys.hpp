@@ -29,12 +29,14 @@ inline constexpr key table_keys[] = {{"from"},           {"kind"},     {"key"}, 
                                      {"fields"},         {"ttl"},      {"time"},  {"keep"},   {"expected_rows"},
                                      {"max_view_bytes"}, {"max_rate"}, {"access"}};
 inline constexpr key keep_keys[] = {{"age"}, {"count"}};
-inline constexpr key job_keys[] = {
-    {"every"},  {"cron"},    {"on"},        {"after"},   {"missed"},     {"read"},        {"where"},     {"group_by"},
-    {"fields"}, {"derive"},  {"write"},     {"chunk"},   {"skip_limit"}, {"retries"},     {"deadline"},  {"zone"},
-    {"jitter"}, {"overlap"}, {"dirty_for"}, {"changes"}, {"throttle"},   {"dead_letter"}, {"parameters"}};
+inline constexpr key job_keys[] = {{"every"},    {"cron"},        {"on"},         {"after"},     {"missed"},
+                                   {"read"},     {"where"},       {"group_by"},   {"fields"},    {"derive"},
+                                   {"write"},    {"chunk"},       {"skip_limit"}, {"retries"},   {"deadline"},
+                                   {"zone"},     {"jitter"},      {"overlap"},    {"dirty_for"}, {"changes"},
+                                   {"throttle"}, {"dead_letter"}, {"reader"},     {"processor"}, {"parameters"}};
+inline constexpr key step_keys[] = {{"name"}, {"config"}};
 inline constexpr key read_keys[] = {{"table"}, {"last"}, {"window"}, {"lateness"}};
-inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}};
+inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}, {"custom"}};
 inline constexpr key secret_file_keys[] = {{"file"}};
 
 // Functions of `fields`, in the order of `function`. Percentiles besides these four are written alike: p75, p99.9; and
@@ -57,22 +59,14 @@ struct key_place {
   std::span<const key> keys;
 };
 
-inline constexpr key_place key_places[] = {{"", topology_keys},
-                                           {"kafka", kafka_keys},
-                                           {"redis", redis_keys},
-                                           {"http", http_keys},
-                                           {"auth", auth_keys},
-                                           {"jwt", jwt_keys},
-                                           {"jwt_key", jwt_key_keys},
-                                           {"tls", tls_keys},
-                                           {"limits", limits_keys},
-                                           {"source", source_keys},
-                                           {"table", table_keys},
-                                           {"keep", keep_keys},
-                                           {"job", job_keys},
-                                           {"scheduler", scheduler_keys},
-                                           {"read", read_keys},
-                                           {"write", write_keys},
-                                           {"secret_file", secret_file_keys}};
+inline constexpr key_place key_places[] = {{"", topology_keys},       {"kafka", kafka_keys},
+                                           {"redis", redis_keys},     {"http", http_keys},
+                                           {"auth", auth_keys},       {"jwt", jwt_keys},
+                                           {"jwt_key", jwt_key_keys}, {"tls", tls_keys},
+                                           {"limits", limits_keys},   {"source", source_keys},
+                                           {"table", table_keys},     {"keep", keep_keys},
+                                           {"job", job_keys},         {"scheduler", scheduler_keys},
+                                           {"step", step_keys},       {"read", read_keys},
+                                           {"write", write_keys},     {"secret_file", secret_file_keys}};
 
 } // namespace weir::config

@@ -10,6 +10,10 @@
 #include <string_view>
 #include <vector>
 
+namespace weir::ext {
+class extensions;
+}
+
 namespace weir {
 
 // One thing that is wrong. Never holds a secret's text.
@@ -32,6 +36,7 @@ struct load_options {
   std::function<std::optional<std::string>(const std::string&)> env;
   // Relative paths in {"file": ...}, http.tls and redis.ca_file start here. Default: the topology file's folder.
   std::filesystem::path base;
+  const ext::extensions* extensions = nullptr; // the steps that jobs may name; null: none
 };
 
 struct loaded {

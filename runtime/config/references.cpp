@@ -68,7 +68,7 @@ void checker::table_source(const table_config& t) {
   // Where the job names a table that is unknown, or not its own, that is the fault, and said there.
   const bool own =
       j.write_table.empty() || (out_.tables.contains(j.write_table) && out_.tables.at(j.write_table).from == t.from);
-  const bool nowhere = j.write_table.empty() && j.write_topic.empty();
+  const bool nowhere = j.write_table.empty() && j.write_topic.empty() && !j.writer;
   if (j.write_table != t.name && own && !nowhere)
     report(spot, fmt::format("the job '{}' does not write this table", name),
            j.write_table.empty() ? fmt::format("add \"table\": \"{}\" to the job's 'write'", t.name)

@@ -32,6 +32,8 @@ std::string_view to_string(ec code) {
   case ec::stopped: return "stopped";
   case ec::io: return "io";
   case ec::internal: return "internal";
+  case ec::step_failed: return "step_failed";
+  case ec::step_unavailable: return "step_unavailable";
   }
   return "unknown";
 }

@@ -41,6 +41,9 @@ enum class ec : int {
   stopped = 502,    // shutting down
   io = 503,         // files, sockets, child processes
   internal = 504,
+  // 6xx: custom steps of jobs
+  step_failed = 600,
+  step_unavailable = 601, // passes by itself, so the step says
 };
 
 // The code's name as written above.

@@ -120,6 +120,11 @@ inline constexpr counter_name<1> jobs_fenced{
     {"job"}};
 inline constexpr counter_name<2> job_rows{
     "weir_job_rows_total", "Rows of ended executions. what: read, filtered, skipped, written.", {"job", "what"}};
+// Custom steps. step: reader, processor, writer.
+inline constexpr counter_name<2> job_step_seconds{
+    "weir_job_step_seconds_total", "Time spent in a job's custom steps.", {"job", "step"}};
+inline constexpr counter_name<2> job_step_slow{
+    "weir_job_step_slow_total", "Calls of custom steps that took longer than a second.", {"job", "step"}};
 inline constexpr gauge_name<1> job_success_time{"weir_job_last_success_timestamp_seconds",
                                                 "End of the last completed execution; its age is time() - this.",
                                                 {"job"}};

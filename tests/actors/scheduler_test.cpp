@@ -376,7 +376,9 @@ TEST(scheduler, reads_no_faster_than_the_throttle) {
   for (const std::uint64_t throttle : {100u, 0u}) {
     auto j = counting({});
     j.throttle = throttle;
-    scheduled w(j);
+    auto input = latest("now");
+    input.expected_rows = 1'000'000; // in many buckets, between which it waits
+    scheduled w(j, input);
     for (int i = 0; i < 1'000; ++i)
       w.put(fmt::format("k{}", i), R"({"v":1})");
     w.run();

@@ -9,6 +9,8 @@ import unittest
 CHECKER = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "check-includes"
 
 KEPT = {
+    "include/weir/extension.hpp": "#pragma once\n#include <string>\n",
+    "include/weir/program.hpp": "#pragma once\n#include <weir/extension.hpp>\n",
     "proto/ids.hpp": "#pragma once\n#include <string>\nusing id = std::string;\n",
     "runtime/core/error.hpp": '#pragma once\n#include "proto/ids.hpp"\n',
     "runtime/http/server.hpp": '#pragma once\n#include "runtime/core/error.hpp"\nid name();\n',
@@ -39,6 +41,10 @@ class Rules(unittest.TestCase):
 
     def test_a_tree_that_keeps_the_rules_passes(self):
         self.assertEqual(run(KEPT), (0, ""))
+
+    def test_public_headers_include_nothing_that_is_not_installed(self):
+        self.assert_refused("include/weir/bad.hpp", '#include "proto/ids.hpp"\n', "include/weir/bad.hpp:1:")
+        self.assert_refused("include/weir/bad.hpp", "#include <nlohmann/json.hpp>\n", "include/weir/bad.hpp:1:")
 
     def test_proto_includes_nothing_to_its_right(self):
         self.assert_refused("proto/bad.hpp", '#include "runtime/core/error.hpp"\n', "proto/bad.hpp:1:")

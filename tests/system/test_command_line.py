@@ -121,8 +121,8 @@ def test_the_environment_and_set_fill_in_values(tmp_path):
 
 # Parts of the format that this version does not have yet: `check` takes them, `run` names them and does not start.
 LATER = {
-    "cron": ("jobs/rollup", {"cron": "*/5 * * * *", "read": {"table": "hot"}, "fields": {"n": "count"}, "write": {"table": "by_site"}}),
-    "p99": ("jobs/rollup/fields/p99", {"p99": "/cpu"}),
+    "ttl": ("tables/by_site/ttl", "1h"),
+    "p99": ("tables/totals/fields/p99", {"p99": "/cpu"}),
 }
 
 

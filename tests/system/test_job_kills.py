@@ -166,7 +166,7 @@ def test_a_topic_has_the_result_of_an_execution_that_was_taken_over(kraft, redis
     node.kill()
     cluster.restart(node, ready=False)  # jobs do not wait for its partitions
     ended = cluster.wait_over(execution)
-    assert ended["takeovers"] == 1
+    assert ended["takeovers"] >= 1
     cluster.assert_written_once(ended)
     found = [r for r in kraft.read_all(out) if dict(r.headers or []).get("weir.execution") == execution.encode()]
     assert {r.key for r in found} == {b"k%d" % i for i in range(ROWS)}
@@ -189,7 +189,7 @@ def test_a_paused_scheduler_s_writes_are_refused_when_it_wakes(kraft, redis_serv
         first.process.signal(signal.SIGCONT)
     wait_for(lambda: first.metric("weir_scheduling") == 0, 30, "the first node to notice")
     wait_for(lambda: first.metric("weir_job_fenced_total") > 0, 10, lambda: f"a refused write\n{first.tail()}")
-    assert second.metric("weir_job_takeovers_total") == 1
+    assert second.metric("weir_job_takeovers_total") >= 1
     ended = cluster.of(second, execution)
-    assert ended["takeovers"] == 1
+    assert ended["takeovers"] >= 1
     cluster.assert_written_once(ended)

@@ -31,6 +31,32 @@ class Record:
     parsed: object = None  # the oracle's own note
 
 
+def produce(producer: confluent_kafka.Producer, topic: str, records: Iterable[Record]) -> list[Record]:
+    """Sends all, waits for their acknowledgement, and fills in the offsets. Order within a partition is kept."""
+    sent, failures = [], []
+
+    def note(record: Record):
+        def done(error, message):
+            if error:
+                failures.append(error)
+            else:
+                record.offset = message.offset()
+        return done
+
+    for record in records:
+        sent.append(record)
+        while True:
+            try:
+                producer.produce(topic, record.value, record.key, record.partition, on_delivery=note(record), timestamp=record.time_ms, headers=record.headers)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    assert producer.flush(120) == 0, "records were not delivered in time"
+    assert not failures, failures[:3]
+    return sent
+
+
 class Cluster:
     def __init__(self, folder: pathlib.Path, mode: str, jit: str = "quick", heap: str = "512m"):
         self.folder, self.mode, self.jit, self.heap = folder, mode, jit, heap
@@ -84,29 +110,7 @@ class Cluster:
 
     def produce(self, topic: str, records: Iterable[Record]) -> list[Record]:
         """Sends all, waits for their acknowledgement, and fills in the offsets. Order within a partition is kept."""
-        producer = self.producer
-        sent, failures = [], []
-
-        def note(record: Record):
-            def done(error, message):
-                if error:
-                    failures.append(error)
-                else:
-                    record.offset = message.offset()
-            return done
-
-        for record in records:
-            sent.append(record)
-            while True:
-                try:
-                    producer.produce(topic, record.value, record.key, record.partition, on_delivery=note(record), timestamp=record.time_ms, headers=record.headers)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-            producer.poll(0)
-        assert producer.flush(120) == 0, "records were not delivered in time"
-        assert not failures, failures[:3]
-        return sent
+        return produce(self.producer, topic, records)
 
     def read_all(self, topic: str) -> list[Record]:
         """All records of a topic as it stands, in order of partition and offset."""

@@ -23,9 +23,9 @@ def weir(*arguments: str, seconds: float = 60, env: dict[str, str] | None = None
 
 
 class Node:
-    def __init__(self, folder: pathlib.Path, topology: dict, name: str = "node", arguments: tuple[str, ...] = (), env: dict[str, str] | None = None):
+    def __init__(self, folder: pathlib.Path, topology: dict, name: str = "node", arguments: tuple[str, ...] = (), env: dict[str, str] | None = None, binary: pathlib.Path = BINARY):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.topology, self.name, self.arguments, self.env = folder, topology, name, arguments, env
+        self.folder, self.topology, self.name, self.arguments, self.env, self.binary = folder, topology, name, arguments, env, binary
         if "http" not in topology:
             topology["http"] = {"listen": f"127.0.0.1:{free_port()}"}
         self.file = folder / f"{name}.json"
@@ -52,7 +52,7 @@ class Node:
 
     def start(self) -> "Node":
         self.file.write_text(json.dumps(self.topology, indent=2), encoding="utf-8")
-        command = [str(BINARY), "run", str(self.file), *self.arguments]
+        command = [str(self.binary), "run", str(self.file), *self.arguments]
         self.process = Process(self.name, command, self.folder / f"{self.name}.log", self.env)
         return self
 
