@@ -182,7 +182,8 @@ std::string simulation::not_shown_to(std::size_t i) {
   if (!sub.live)
     return who;
   const auto differs = [&](const json& shown, const json& due) {
-    return shown == due ? std::string{} : fmt::format("{}: {} is shown, the log says {}", who, shown.dump(), due.dump());
+    return shown == due ? std::string{}
+                        : fmt::format("{}: {} is shown, the log says {}", who, shown.dump(), due.dump());
   };
   if (name == "now" || name == "brief") {
     std::map<std::string, std::string> shown;

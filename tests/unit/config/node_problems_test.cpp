@@ -1,4 +1,5 @@
-// Every kind of problem of brokers, Redis, HTTP, sources and the rest but tables and jobs: where it is said to be, and what is said.
+// Every kind of problem of brokers, Redis, HTTP, sources and the rest but tables and jobs: where it is said to be, and
+// what is said.
 #include "tests/unit/config/problems.hpp"
 
 namespace weir::config_test {
