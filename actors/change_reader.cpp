@@ -50,16 +50,20 @@ private:
   void on_head(result<redis::partition_state> head) {
     if (!head)
       return done_(tl::unexpected(head.error()));
-    if (head->stream != since_.epoch || head->last < since_.known)
+    if (head->stream != since_.epoch)
       return whole();
     last_ = head->last;
-    if (last_ == since_.known)
+    // Lower than known: Redis went back, and the owner has not noticed yet. It begins a new stream before it writes
+    // again; until then what is stored is older than what is shown.
+    if (last_ <= since_.known)
       return done_(changes_read{});
     if (changed(*head) <= since_.known)
       return done_(changes_read{false, {set(last_, last_)}});
     if (table_.kind == table_kind::log)
       return ask_oldest();
-    store_.load_changes(partition_, ref_, since_.known, [self = shared_from_this()](result<redis::change_log> log) {
+    // From the newest change that is known: it has to be there, else this is another history.
+    const version before{since_.changed.value - std::min<std::uint64_t>(1, since_.changed.value)};
+    store_.load_changes(partition_, ref_, before, [self = shared_from_this()](result<redis::change_log> log) {
       self->on_changes(std::move(log));
     });
   }
@@ -71,9 +75,14 @@ private:
       return done_(tl::unexpected(log.error()));
     if (log->floor > since_.known)
       return whole();
+    // Redis went back, and an owner of before that wrote on top of it. The present one does not know it yet.
+    const bool kept = since_.changed.value > 0 && log->floor < since_.changed;
+    if (kept && (log->entries.empty() || log->entries.front().at != since_.changed))
+      return done_(changes_read{});
     std::set<std::string> keys;
     for (auto& entry : log->entries)
-      keys.insert(entry.keys.begin(), entry.keys.end());
+      if (entry.at > since_.known)
+        keys.insert(entry.keys.begin(), entry.keys.end());
     if (keys.size() > most_keys_read)
       return whole();
     keys_.assign(keys.begin(), keys.end());
