@@ -193,7 +193,7 @@ void bench::replace(std::uint64_t rows, std::size_t bytes) {
 // One reducer's state over so many groups: what weir writes as its checkpoint.
 std::string state_of(std::uint64_t groups, std::uint64_t first) {
   job_config job;
-  job.group_by = "/site";
+  job.group_by = {"/site"};
   job.fields = {{"n", function::count, ""}, {"cpu_sum", function::sum, "/cpu"}, {"cpu_max", function::max, "/cpu"}};
   batch::reducer reduced(job);
   for (std::uint64_t i = 0; i < groups; ++i)
