@@ -161,7 +161,8 @@ const std::vector<fault> faults{
     {"job_writes_nowhere",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {}}})",
-     {"/jobs/j/write: the job writes nowhere; add \"table\": \"a table\" or \"topic\": \"a topic\""}},
+     {"/jobs/j/write: the job writes nowhere; add \"table\": \"a table\", \"topic\": \"a topic\" or \"custom\": \"a "
+      "writer\""}},
     {"job_writes_foreign_table",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {"table": "t"}}})",
