@@ -61,9 +61,7 @@ private:
       return done_(changes_read{false, {set(last_, last_)}});
     if (table_.kind == table_kind::log)
       return ask_oldest();
-    // From the newest change that is known: it has to be there, else this is another history.
-    const version before{since_.changed.value - std::min<std::uint64_t>(1, since_.changed.value)};
-    store_.load_changes(partition_, ref_, before, [self = shared_from_this()](result<redis::change_log> log) {
+    store_.load_changes(partition_, ref_, since_.known, [self = shared_from_this()](result<redis::change_log> log) {
       self->on_changes(std::move(log));
     });
   }
@@ -75,14 +73,9 @@ private:
       return done_(tl::unexpected(log.error()));
     if (log->floor > since_.known)
       return whole();
-    // Redis went back, and an owner of before that wrote on top of it. The present one does not know it yet.
-    const bool kept = since_.changed.value > 0 && log->floor < since_.changed;
-    if (kept && (log->entries.empty() || log->entries.front().at != since_.changed))
-      return done_(changes_read{});
     std::set<std::string> keys;
     for (auto& entry : log->entries)
-      if (entry.at > since_.known)
-        keys.insert(entry.keys.begin(), entry.keys.end());
+      keys.insert(entry.keys.begin(), entry.keys.end());
     if (keys.size() > most_keys_read)
       return whole();
     keys_.assign(keys.begin(), keys.end());

@@ -212,10 +212,10 @@ std::optional<known_version> channel::known(const partition_key& partition) cons
   const auto index = impl_->state_of(partition);
   const auto& p = impl_->partitions[index];
   if (p.held)
-    return known_version{p.held->epoch, p.held->last, std::min(p.held->changed, p.held->last)};
+    return known_version{p.held->epoch, p.held->last};
   if (p.wanted || !impl_->chain.loaded(index))
     return std::nullopt;
-  return known_version{impl_->chain.epoch(index), impl_->chain.known(index), impl_->chain.changed(index)};
+  return known_version{impl_->chain.epoch(index), impl_->chain.known(index)};
 }
 
 void channel::want(const partition_key& partition) {

@@ -65,7 +65,6 @@ struct partition_load {
 struct known_version {
   stream_epoch epoch;
   version known;
-  version changed; // of the newest set of it that changed something; at most `known`
 };
 
 struct flushed {

@@ -34,7 +34,6 @@ public:
 
   bool loaded(std::uint32_t index) const { return partitions_[index].loaded; }
   bool all_loaded() const;
-  version changed(std::uint32_t index) const { return partitions_[index].changed; }
   version known(std::uint32_t index) const { return partitions_[index].known; }
   const stream_epoch& epoch(std::uint32_t index) const { return partitions_[index].epoch; }
   // The lowest version up to which all partitions are known; 0 while one was never loaded.
