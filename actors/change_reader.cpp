@@ -16,9 +16,9 @@ constexpr int most_tries = 5;
 class reading : public std::enable_shared_from_this<reading> {
 public:
   reading(redis::store& store, table_config table, table_ref ref, partition_key partition, table::known_version since,
-          redis::callback<changes_read> done)
+          batch_id newest, redis::callback<changes_read> done)
       : store_(store), table_(std::move(table)), ref_(std::move(ref)), partition_(std::move(partition)),
-        since_(std::move(since)), done_(std::move(done)) {}
+        since_(std::move(since)), newest_(newest), done_(std::move(done)) {}
 
   void begin() {
     rows_.clear();
@@ -34,7 +34,8 @@ private:
     return at == head.tables.end() ? version{} : at->second.changed;
   }
 
-  void whole() { done_(changes_read{true, {}}); }
+  void whole() { done_(changes_read{true, {}, newest_}); }
+  void nothing() { done_(changes_read{false, {}, newest_}); }
 
   std::shared_ptr<change_set> set(version first, version last) const {
     auto out = std::make_shared<change_set>();
@@ -52,13 +53,16 @@ private:
       return done_(tl::unexpected(head.error()));
     if (head->stream != since_.epoch)
       return whole();
+    if (head->batch < newest_)
+      return nothing();
+    newest_ = head->batch;
     last_ = head->last;
     // Lower than known: Redis went back, and the owner has not noticed yet. It begins a new stream before it writes
     // again; until then what is stored is older than what is shown.
     if (last_ <= since_.known)
-      return done_(changes_read{});
+      return nothing();
     if (changed(*head) <= since_.known)
-      return done_(changes_read{false, {set(last_, last_)}});
+      return done_(changes_read{false, {set(last_, last_)}, newest_});
     if (table_.kind == table_kind::log)
       return ask_oldest();
     store_.load_changes(partition_, ref_, since_.known, [self = shared_from_this()](result<redis::change_log> log) {
@@ -115,11 +119,13 @@ private:
         return self->done_(tl::unexpected(head.error()));
       if (head->stream != self->since_.epoch)
         return self->whole();
+      if (head->batch < self->newest_) // Redis went back while the rows were read
+        return self->nothing();
       if (self->changed(*head) > self->last_ && --self->tries_ > 0)
         return self->begin();
       auto out = self->set(self->last_, self->last_);
       out->rows = std::move(self->rows_);
-      self->done_(changes_read{false, {std::move(out)}});
+      self->done_(changes_read{false, {std::move(out)}, self->newest_});
     });
   }
 
@@ -159,6 +165,7 @@ private:
     }
     if (since_.known < last_)
       out.changes.push_back(set(last_, last_));
+    out.batch = newest_;
     done_(std::move(out));
   }
 
@@ -167,6 +174,7 @@ private:
   const table_ref ref_;
   const partition_key partition_;
   table::known_version since_;
+  batch_id newest_;
   redis::callback<changes_read> done_;
   version last_; // of the head that was read first
   std::vector<std::string> keys_;
@@ -177,8 +185,8 @@ private:
 } // namespace
 
 void read_changes(redis::store& store, const table_config& table, const table_ref& ref, const partition_key& partition,
-                  const table::known_version& since, redis::callback<changes_read> done) {
-  std::make_shared<reading>(store, table, ref, partition, since, std::move(done))->begin();
+                  const table::known_version& since, const batch_id& newest, redis::callback<changes_read> done) {
+  std::make_shared<reading>(store, table, ref, partition, since, newest, std::move(done))->begin();
 }
 
 } // namespace weir::actors

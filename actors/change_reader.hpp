@@ -16,13 +16,19 @@ struct changes_read {
   // taken back): all of the partition has to be loaded.
   bool whole = false;
   std::vector<change_set_ptr> changes; // oldest first; the last one brings the partition to its head. Empty: none
+  batch_id batch; // the transaction that was the partition's last one; in the stream that was given
 };
 
 inline constexpr std::size_t most_keys_read = 10'000;   // changed; with more, the whole partition
 inline constexpr std::uint32_t most_batches_read = 256; // of a log
 
+// `newest`: the greatest batch that is known of that stream (node_context::batches). A lower one that is stored now
+// tells that Redis went back, and that perhaps an owner of before has written on top of it (each transaction follows
+// exactly one other, and owners' epochs rise): nothing is read then until the present owner has noticed, and begun a
+// new stream.
+//
 // Runs on the store's callbacks. `done` is called exactly once, on a reactor's thread.
 void read_changes(redis::store& store, const table_config& table, const table_ref& ref, const partition_key& partition,
-                  const table::known_version& since, redis::callback<changes_read> done);
+                  const table::known_version& since, const batch_id& newest, redis::callback<changes_read> done);
 
 } // namespace weir::actors

@@ -9,11 +9,14 @@
 #include "runtime/metrics/registry.hpp"
 #include "runtime/redis/store.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace weir::ext {
@@ -21,6 +24,27 @@ class extensions;
 }
 
 namespace weir::actors {
+
+// The newest transaction in the newest stream of each partition that this node knows of: made by itself, or read.
+// Thread-safe.
+class newest_batches {
+public:
+  void saw(const partition_key& partition, const stream_epoch& stream, const batch_id& batch) {
+    std::lock_guard lock(mutex_);
+    auto& known = batches_[partition];
+    known = std::max(known, std::pair(stream, batch));
+  }
+  // In that stream; {0, 0}: none is known.
+  batch_id of(const partition_key& partition, const stream_epoch& stream) const {
+    std::lock_guard lock(mutex_);
+    const auto at = batches_.find(partition);
+    return at == batches_.end() || at->second.first != stream ? batch_id{} : at->second.second;
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::map<partition_key, std::pair<stream_epoch, batch_id>> batches_;
+};
 
 struct node_context {
   topology topo;
@@ -58,6 +82,7 @@ struct node_context {
     while (known < v.value && !highest_version.compare_exchange_weak(known, v.value, std::memory_order_relaxed)) {
     }
   }
+  mutable newest_batches batches;
   // Short names of channels (docs/client-protocol.md): one session may have several tables, so no two lanes of a node
   // share one. From 1.
   mutable std::atomic<std::uint32_t> short_ids{0};

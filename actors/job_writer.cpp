@@ -276,6 +276,7 @@ struct job_writer_state {
                              : std::string{"another owner, or another chain"});
     }
     retry.reset();
+    config.node->batches.saw(key(), m.answer->epoch, m.id);
     if (work && m.id == final_id) {
       last_fire = offset{work->fire_ms};
       return report(work->rows->size());

@@ -292,6 +292,7 @@ struct partition_actor_state {
     }
     case redis::chain::verdict::done: break;
     }
+    config.node->batches.saw(key(), m.answer->epoch, m.id);
     count_answer(m.answer->status == redis::tx_status::already ? "already" : "applied");
     retry.reset();
     const auto done = std::move(flying.front());

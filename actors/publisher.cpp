@@ -47,6 +47,18 @@ struct waiting {
   std::uint64_t ticket = 0; // of the follower
 };
 
+// A partition as it was loaded, unless this node knows a newer transaction of that stream: then Redis went back, and
+// perhaps an owner of before has written on top of it. The present owner begins a new stream when it notices.
+result<table::partition_load> known_history(const node_context& node, const partition_key& partition,
+                                            result<loaded_partition> loaded) {
+  if (!loaded)
+    return tl::unexpected(loaded.error());
+  if (loaded->batch < node.batches.of(partition, loaded->part.epoch))
+    return fail(ec::redis_busy, "Redis went back, and the partition's owner has not begun a new stream yet");
+  node.batches.saw(partition, loaded->part.epoch, loaded->batch);
+  return std::move(loaded->part);
+}
+
 struct publisher_state {
   static inline const char* name = "publisher";
 
@@ -119,8 +131,8 @@ struct publisher_state {
       if (channel->ready())
         gaps.add(); // it was whole before: something is missing, or Redis lost something
       load_partition(*config.node->store, config.table, config.ref, p, limits,
-                     [me, p, n = life](result<table::partition_load> part) {
-                       caf::anon_send(me, part_loaded{n, p, std::move(part)});
+                     [me, p, n = life, node = config.node](result<loaded_partition> loaded) {
+                       caf::anon_send(me, part_loaded{n, p, known_history(*node, p, std::move(loaded))});
                      });
     }
   }
@@ -166,8 +178,10 @@ struct publisher_state {
     others.begin(now_ms(), parts.size(), channel->ready());
     publisher_actor me = self;
     for (const auto& [p, known] : parts)
-      read_changes(*config.node->store, config.table, config.ref, p, known,
-                   [me, key = p, n = life](result<changes_read> read) {
+      read_changes(*config.node->store, config.table, config.ref, p, known, config.node->batches.of(p, known.epoch),
+                   [me, key = p, n = life, stream = known.epoch, node = config.node](result<changes_read> read) {
+                     if (read)
+                       node->batches.saw(key, stream, read->batch);
                      caf::anon_send(me, part_followed{n, key, std::move(read)});
                    });
   }

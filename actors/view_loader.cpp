@@ -13,7 +13,7 @@ constexpr std::uint32_t log_chunk = 256; // packed entries asked for at a time
 class loading : public std::enable_shared_from_this<loading> {
 public:
   loading(redis::store& store, table_config table, table_ref ref, partition_key partition, view_load_limits limits,
-          redis::callback<table::partition_load> done)
+          redis::callback<loaded_partition> done)
       : store_(store), table_(std::move(table)), ref_(std::move(ref)), partition_(std::move(partition)),
         limits_(limits), done_(std::move(done)) {}
 
@@ -46,6 +46,7 @@ private:
   void on_head(result<redis::partition_state> head) {
     if (!head)
       return fail_with(head.error());
+    batch_ = head->batch;
     got_.epoch = head->stream;
     got_.last = head->last;
     const auto state = head->tables.find(ref_.text());
@@ -126,15 +127,15 @@ private:
     store_.read_head(partition_, [self = shared_from_this()](result<redis::partition_state> head) {
       if (!head)
         return self->done_(tl::unexpected(head.error()));
-      if (head->stream == self->got_.epoch) {
+      if (head->stream == self->got_.epoch && head->batch >= self->batch_) {
         if (self->table_.kind != table_kind::log)
           if (const auto state = head->tables.find(self->ref_.text()); state != head->tables.end())
             self->got_.settled = state->second.changed;
-        return self->done_(std::move(self->got_));
+        return self->done_(loaded_partition{std::move(self->got_), self->batch_});
       }
       if (--self->limits_.tries <= 0)
         return self->done_(
-            fail(ec::redis_busy, fmt::format("{} changes its epoch while it is read", self->partition_.prefix())));
+            fail(ec::redis_busy, fmt::format("{} is taken back while it is read", self->partition_.prefix())));
       self->begin();
     });
   }
@@ -144,9 +145,10 @@ private:
   const table_ref ref_;
   const partition_key partition_;
   view_load_limits limits_;
-  redis::callback<table::partition_load> done_;
+  redis::callback<loaded_partition> done_;
   std::mutex mutex_; // guards what concurrent answers touch: buckets and rows
   table::partition_load got_;
+  batch_id batch_;
   std::uint32_t next_bucket_ = 0, open_buckets_ = 0;
   std::size_t records_ = 0;
   bool finished_ = false;
@@ -156,7 +158,7 @@ private:
 
 void load_partition(redis::store& store, const table_config& table, const table_ref& ref,
                     const partition_key& partition, const view_load_limits& limits,
-                    redis::callback<table::partition_load> done) {
+                    redis::callback<loaded_partition> done) {
   std::make_shared<loading>(store, table, ref, partition, limits, std::move(done))->begin();
 }
 

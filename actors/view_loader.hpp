@@ -14,9 +14,14 @@ struct view_load_limits {
   int tries = 3;
 };
 
+struct loaded_partition {
+  table::partition_load part;
+  batch_id batch; // the transaction that was the partition's last one
+};
+
 // Runs on the store's callbacks. `done` is called exactly once, on a reactor's thread.
 void load_partition(redis::store& store, const table_config& table, const table_ref& ref,
                     const partition_key& partition, const view_load_limits& limits,
-                    redis::callback<table::partition_load> done);
+                    redis::callback<loaded_partition> done);
 
 } // namespace weir::actors
