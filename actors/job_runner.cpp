@@ -1,5 +1,6 @@
 #include "actors/job_runner.hpp"
 
+#include "runtime/core/hash.hpp"
 #include "runtime/core/log.hpp"
 #include "runtime/metrics/registry.hpp"
 
@@ -14,13 +15,6 @@ namespace {
 constexpr int watch_every = 5; // ticks between two looks at the table of a job that runs on changes
 
 using batch::execution_status;
-
-std::uint64_t seed_of(const std::string& text) {
-  std::uint64_t hash = 14695981039346656037ull; // FNV-1a
-  for (const char c : text)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
-  return hash;
-}
 
 } // namespace
 
@@ -123,7 +117,7 @@ void job_runner::on_adopted(const job_answered& m) {
   const auto last = stored_.fire_ms >= 0 ? std::optional(stored_.fire_ms) : std::nullopt;
   // `weir check` has refused what is no timing.
   schedule_.emplace(batch::timing::of(c).value_or(batch::timing()), home_.now_ms(), last,
-                    batch::schedule_options{c.missed, c.overlap, c.jitter, seed_of(key_.prefix())});
+                    batch::schedule_options{c.missed, c.overlap, c.jitter, stable_hash(key_.prefix())});
   auto newest = batch::parse_execution(stored_.run);
   if (newest)
     know(*newest);

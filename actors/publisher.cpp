@@ -13,7 +13,6 @@
 #include <caf/stateful_actor.hpp>
 #include <caf/typed_event_based_actor.hpp>
 #include <deque>
-#include <fmt/format.h>
 #include <map>
 #include <set>
 

@@ -43,7 +43,7 @@ struct lease_answered {
   result<redis::lease> lease;
 };
 
-enum class job_step { adopt, begin, start, checkpoint, stop, end, abandon, left, history };
+enum class job_step { adopt, begin, start, checkpoint, stop, end, left, history };
 
 struct job_answered {
   std::string job;

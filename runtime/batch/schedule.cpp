@@ -1,5 +1,7 @@
 #include "runtime/batch/schedule.hpp"
 
+#include "runtime/core/hash.hpp"
+
 #include <algorithm>
 
 namespace weir::batch {
@@ -12,14 +14,6 @@ std::int64_t multiple_up_to(std::int64_t now, std::int64_t every) {
 }
 
 std::int64_t length_of(duration every) { return std::max<std::int64_t>(1, every.count()); }
-
-// SplitMix64 (Steele, Lea, Flood 2014): a well mixed number from each number.
-std::uint64_t mixed(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
 
 } // namespace
 
@@ -76,7 +70,7 @@ std::int64_t schedule::delay(std::int64_t fire_ms) const {
   if (options_.jitter.count() <= 0)
     return 0;
   const auto range = static_cast<std::uint64_t>(options_.jitter.count()) + 1;
-  return static_cast<std::int64_t>(mixed(options_.seed ^ mixed(static_cast<std::uint64_t>(fire_ms))) % range);
+  return static_cast<std::int64_t>(spread(options_.seed ^ spread(static_cast<std::uint64_t>(fire_ms))) % range);
 }
 
 // Those that passed and whose delay is over, oldest first.

@@ -80,7 +80,7 @@ def test_pages_whose_network_breaks_fifty_times_end_with_the_table(kraft, redis_
         # Some of the next ones hit a handshake or a catch-up, some a page that is live again.
         if random_moments.random() < 0.5:
             wait_for(lambda: all(page.dump()["ready"] for page in pages), 30, "all to be live again")
-        time.sleep(random_moments.random() * 0.1)  # the random moment
+        time.sleep(random_moments.random() * 0.1)  # at a random moment: what is cut off then is the point, and nothing is waited for
     sender.finish()
     wanted = Expected(records)
     for page in pages:

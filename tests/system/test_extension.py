@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import requests
+from harness.demo import wait_ready
 from harness.node import BINARY, ROOT, weir
 from harness.ports import free_port
 from harness.processes import Process
@@ -26,6 +27,7 @@ def site_weir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     tree = BINARY.resolve().parent
     cache = tree / "CMakeCache.txt"
     if not cache.exists() or "WEIR_SANITIZE:STRING=\n" not in cache.read_text(encoding="utf-8"):
+        # WEIR_BINARY names another build, by hand; `scripts/test system` always tests a release tree, where this runs.
         pytest.skip(f"{tree} is no build tree, or one with sanitizers, which a user's program has not")
     folder = tmp_path_factory.mktemp("extension")
     prefix, build = folder / "prefix", folder / "build"
@@ -75,15 +77,8 @@ def test_its_job_reads_processes_and_writes_by_its_own_steps(site_weir, tmp_path
                       {"READINGS": str(readings), "REPORTS": str(reports)})
     url = f"http://127.0.0.1:{port}"
 
-    def ready() -> bool:
-        assert process.alive(), process.tail()
-        try:
-            return requests.get(url + "/readyz", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
     try:
-        wait_for(ready, 60, lambda: f"the node to be ready\n{process.tail()}")
+        wait_ready(process, url)
         answers = []
 
         def ran() -> bool:  # 503 while the scheduler is looking the job up

@@ -131,7 +131,7 @@ def kill_at_random(cluster: Cluster, rng: random.Random) -> None:
     for _ in range(KILLS):
         node = cluster.scheduling()
         execution = cluster.begin(node)
-        time.sleep(rng.uniform(0, 0.4 * length))  # the moment: nothing is waited for
+        time.sleep(rng.uniform(0, 0.4 * length))  # at a random moment: how far the execution is then is the point, and nothing is waited for
         node.kill()
         killed = time.monotonic()
         at.append(cluster.newest()[2])
