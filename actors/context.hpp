@@ -6,6 +6,7 @@
 #include "runtime/core/status.hpp"
 #include "runtime/kafka/consumer.hpp"
 #include "runtime/kafka/producer.hpp"
+#include "runtime/kafka/transactions.hpp"
 #include "runtime/metrics/registry.hpp"
 #include "runtime/redis/store.hpp"
 
@@ -51,7 +52,8 @@ struct node_context {
   std::string node_name;   // for people
   std::string incarnation; // unique to this run of the process: owners' names in claims begin with it
   redis::store* store = nullptr;
-  kafka::producer* producer = nullptr; // null: nothing in the topology writes to Kafka
+  kafka::producer* producer = nullptr;         // null: nothing in the topology writes to Kafka
+  kafka::transactions* transactions = nullptr; // null: no job writes to its topic exactly once
   std::function<result<std::unique_ptr<kafka::consumer>>(const source_config&)> make_consumer;
   std::function<std::int64_t()> wall_ms; // milliseconds since 1970
   metrics::registry* metrics = nullptr;
@@ -63,7 +65,8 @@ struct node_context {
     std::thread(std::move(work)).detach();
   };
   std::shared_ptr<const ext::extensions> extensions; // what jobs' custom steps are made by; null: there are none
-  bool threads_for_steps = false; // an actor that runs custom steps, which may wait, has a thread of its own
+  bool threads_for_steps =
+      false; // an actor that runs custom steps or transactions, which may wait, has a thread of its own
   bool commit_to_kafka =
       true; // false where Redis does not outlive the node: a commit would promise a state that is gone
 

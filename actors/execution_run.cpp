@@ -140,6 +140,8 @@ void execution_run::halt() {
   reducers_.clear();
   if (step_writer_)
     caf::anon_send_exit(std::exchange(step_writer_, {}), caf::exit_reason::kill);
+  if (transaction_wanted_)
+    *std::exchange(transaction_wanted_, {}) = false;
   if (job_.what().writer)
     caf::anon_send(job_.what().writer, forget_rows{number_});
   wait_ = 0;

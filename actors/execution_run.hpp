@@ -7,6 +7,7 @@
 #include "runtime/batch/execution.hpp"
 #include "runtime/core/backoff.hpp"
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -72,6 +73,7 @@ private:
   void write();
   void to_custom();
   void to_topic();
+  void to_topic_once();
   void answer(unsigned status, const std::string& message);
   std::string describe() const;
   void show();
@@ -98,8 +100,9 @@ private:
   step_writer_actor step_writer_; // null: none, or it has ended
   std::size_t saving_ = 0;        // last checkpoints without an answer
   std::shared_ptr<const std::vector<std::pair<std::string, std::string>>> rows_;
-  std::uint64_t chunks_ = 0; // of the result, written by an earlier scheduler
-  std::size_t sent_ = 0;     // rows that the topic has
+  std::uint64_t chunks_ = 0;                              // of the result, written by an earlier scheduler
+  std::size_t sent_ = 0;                                  // rows that the topic has
+  std::shared_ptr<std::atomic<bool>> transaction_wanted_; // null: none is under way
   std::vector<http::responder> waiting_;
   std::int64_t asked_ms_ = 0; // when this life of it began: for requests and the deadline
   int wait_ = 0;              // ticks until `then_`

@@ -2,12 +2,14 @@
 #include "actors/execution_run.hpp"
 #include "actors/job_runner.hpp"
 #include "actors/step_writer.hpp"
+#include "actors/topic_writer.hpp"
 #include "runtime/batch/parameters.hpp"
 #include "runtime/metrics/registry.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <caf/send.hpp>
+#include <fmt/format.h>
 #include <limits>
 #include <utility>
 
@@ -17,6 +19,10 @@ namespace {
 constexpr std::size_t topic_window = 1'000; // records handed to the producer at a time
 
 using batch::execution_status;
+
+std::vector<std::pair<std::string, std::string>> headers_of(const batch::execution& e) {
+  return {{"weir.job", e.job}, {"weir.fire", std::to_string(e.fire_ms)}, {"weir.execution", e.id}};
+}
 
 } // namespace
 
@@ -58,10 +64,12 @@ void execution_run::to_custom() {
       *home_.system, {home_.config.node, std::move(with), e_.id, e_.fire_ms, number_, e_.chunk, rows_, home_.me()});
 }
 
-// Rows go to the topic after they are in Redis: once there, at least once in Kafka, told apart by their headers. So
-// many at a time that the producer's queue has room.
+// Rows go to the topic after they are in Redis: at least once in Kafka, told apart by their headers, or in one
+// transaction. So many at a time that the producer's queue has room.
 void execution_run::to_topic() {
   const auto& c = job_.what().config;
+  if (c.exactly_once)
+    return to_topic_once();
   const auto end_of_window = std::min(rows_->size(), sent_ + topic_window);
   if (c.write_topic.empty() || sent_ == end_of_window)
     return end(execution_status::completed, {});
@@ -77,15 +85,26 @@ void execution_run::to_topic() {
   const auto from = std::exchange(sent_, end_of_window);
   for (auto i = from; i < end_of_window; ++i) {
     const auto& [key, row] = (*rows_)[i];
-    home_.config.node->producer->send(
-        {c.write_topic,
-         key,
-         row,
-         {{"weir.job", c.name}, {"weir.fire", std::to_string(e_.fire_ms)}, {"weir.execution", e_.id}},
-         -1,
-         0},
-        done);
+    home_.config.node->producer->send({c.write_topic, key, row, headers_of(e_), -1, 0}, done);
   }
+}
+
+void execution_run::to_topic_once() {
+  const auto& c = job_.what().config;
+  if (transaction_wanted_) { // and there it is
+    transaction_wanted_.reset();
+    return end(execution_status::completed, {});
+  }
+  const auto& node = home_.config.node;
+  const auto& kafka = node->topo.kafka;
+  transaction_wanted_ = std::make_shared<std::atomic<bool>>(true);
+  spawn_topic_writer(*home_.system, {node,
+                                     c.name,
+                                     number_,
+                                     {fmt::format("{}.job.{}", kafka.group, c.name), c.write_topic, e_.id, e_.fire_ms,
+                                      headers_of(e_), rows_},
+                                     transaction_wanted_,
+                                     home_.me()});
 }
 
 } // namespace weir::actors

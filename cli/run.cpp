@@ -7,6 +7,7 @@
 #include "runtime/kafka/embedded_broker.hpp"
 #include "runtime/kafka/rd_consumer.hpp"
 #include "runtime/kafka/rd_producer.hpp"
+#include "runtime/kafka/rd_transactions.hpp"
 #include "runtime/redis/redis_store.hpp"
 
 #include <algorithm>
@@ -239,6 +240,13 @@ int run_topology(topology topo, const run_options& options, const companion_fact
       return fail_with(exit_code_of(made.error()), made.error().message);
     producer = std::move(*made);
   }
+  std::unique_ptr<kafka::transactions> transactions;
+  if (std::any_of(topo.jobs.begin(), topo.jobs.end(), [](const auto& j) { return j.second.exactly_once; })) {
+    auto made = kafka::make_transactions(kafka_settings);
+    if (!made)
+      return fail_with(exit_code_of(made.error()), made.error().message);
+    transactions = std::move(*made);
+  }
 
   mailbox box;
   status_board board;
@@ -250,6 +258,7 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   node->incarnation = new_incarnation();
   node->store = store->get();
   node->producer = producer.get();
+  node->transactions = transactions.get();
   node->metrics = &metrics;
   node->board = &board;
   node->extensions = options.extensions;

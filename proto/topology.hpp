@@ -167,6 +167,7 @@ struct job_config {
   std::vector<aggregate_field> fields;
   std::string write_table, write_topic;    // one of them, or the writer, is there
   bool replace = false;                    // of the table: rows that the result has not, go
+  bool exactly_once = false;               // into the topic: one transaction for each result
   std::uint32_t chunk = 5'000;             // rows of the result in one transaction
   std::string dead_letter;                 // topic of rows that can't be used; empty: they are only counted
   std::uint64_t throttle = 250'000;        // rows read a second, of one execution; 0: as fast as it goes

@@ -322,6 +322,10 @@ void checker::write(job_config& j, const spot& s) {
     } else if (name == "custom") {
       somewhere = true;
       j.writer = step(inner, step_kind::writer);
+    } else if (name == "exactly_once") {
+      j.exactly_once = truth(inner).value_or(false);
+      if (j.exactly_once)
+        seen_[{"jobs", j.name, "exactly_once"}] = inner;
     } else {
       j.replace = truth(inner).value_or(false);
       if (j.replace)
@@ -331,6 +335,9 @@ void checker::write(job_config& j, const spot& s) {
   if (const auto replace = seen_.find({"jobs", j.name, "replace"}); replace != seen_.end() && j.write_table.empty())
     report(replace->second, "there is no table whose rows could be replaced",
            R"(add "table": "a table", or remove it)");
+  if (const auto once = seen_.find({"jobs", j.name, "exactly_once"}); once != seen_.end() && j.write_topic.empty())
+    report(once->second, "there is no topic that could be written to exactly once; a table always is",
+           R"(add "topic": "a topic", or remove it)");
   if (!somewhere)
     report(s, "the job writes nowhere", R"(add "table": "a table", "topic": "a topic" or "custom": "a writer")");
 }

@@ -36,7 +36,7 @@ inline constexpr key job_keys[] = {{"every"},    {"cron"},        {"on"},       
                                    {"throttle"}, {"dead_letter"}, {"reader"},     {"processor"}, {"parameters"}};
 inline constexpr key step_keys[] = {{"name"}, {"config"}};
 inline constexpr key read_keys[] = {{"table"}, {"last"}, {"window"}, {"lateness"}};
-inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}, {"custom"}};
+inline constexpr key write_keys[] = {{"table"}, {"topic"}, {"replace"}, {"exactly_once"}, {"custom"}};
 inline constexpr key secret_file_keys[] = {{"file"}};
 
 // Functions of `fields`, in the order of `function`. Percentiles besides these four are written alike: p75, p99.9; and

@@ -1,5 +1,6 @@
 #include "runtime/kafka/rd_producer.hpp"
 
+#include "runtime/kafka/rd_message.hpp"
 #include "runtime/kafka/settings.hpp"
 
 #include <atomic>
@@ -15,12 +16,6 @@ using on_done = std::function<void(result<void>)>;
 constexpr int poll_ms = 500;
 constexpr auto last_chance = 1s;
 constexpr auto give_up_after = 2s; // after a purge, reports come at once
-
-rd_kafka_vu_t entry(rd_kafka_vtype_t type) {
-  rd_kafka_vu_t v{};
-  v.vtype = type;
-  return v;
-}
 
 class rd_producer : public producer {
 public:
@@ -50,7 +45,7 @@ public:
             fmt::format("topic '{}': a record of {} bytes does not fit into the producer's queue", m.topic, bytes)));
       return;
     }
-    enqueue(std::move(m), std::move(done));
+    enqueue(m, std::move(done));
   }
 
   bool flush(std::chrono::milliseconds deadline) override {
@@ -84,59 +79,20 @@ private:
     return std::make_unique<message>(std::move(small));
   }
 
-  void enqueue(message m, on_done done) {
-    std::vector<rd_kafka_vu_t> v;
-    v.reserve(8);
-    auto e = entry(RD_KAFKA_VTYPE_TOPIC);
-    e.u.cstr = m.topic.c_str();
-    v.push_back(e);
-    e = entry(RD_KAFKA_VTYPE_PARTITION);
-    e.u.i32 = m.partition < 0 ? RD_KAFKA_PARTITION_UA : m.partition;
-    v.push_back(e);
-    e = entry(RD_KAFKA_VTYPE_MSGFLAGS);
-    e.u.i = RD_KAFKA_MSG_F_COPY;
-    v.push_back(e);
-    e = entry(RD_KAFKA_VTYPE_TIMESTAMP);
-    e.u.i64 = m.time_ms;
-    v.push_back(e);
-    if (m.key) {
-      e = entry(RD_KAFKA_VTYPE_KEY);
-      e.u.mem = {m.key->data(), m.key->size()};
-      v.push_back(e);
-    }
-    if (m.value) {
-      e = entry(RD_KAFKA_VTYPE_VALUE);
-      e.u.mem = {m.value->data(), m.value->size()};
-      v.push_back(e);
-    }
-    // A list of our own: librdkafka frees those it makes from single entries twice when the topic is not known. Ours
-    // stay ours if it refuses.
-    headers_ptr headers{m.headers.empty() ? nullptr : rd_kafka_headers_new(m.headers.size())};
-    for (const auto& [name, value] : m.headers)
-      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), value.data(),
-                          static_cast<ssize_t>(value.size()));
-    if (headers) {
-      e = entry(RD_KAFKA_VTYPE_HEADERS);
-      e.u.headers = headers.get();
-      v.push_back(e);
-    }
+  void enqueue(const message& m, on_done done) {
     auto back = std::make_unique<report>(report{std::move(done), smaller_one(m)});
-    e = entry(RD_KAFKA_VTYPE_OPAQUE);
-    e.u.ptr = back.get();
-    v.push_back(e);
-    const rd_error_ptr refused{rd_kafka_produceva(handle_->get(), v.data(), v.size())};
-    if (!refused) {
+    std::string why;
+    const auto refused = kafka::enqueue(handle_->get(), m, back.get(), &why);
+    if (refused == RD_KAFKA_RESP_ERR_NO_ERROR)
       static_cast<void>(back.release()); // comes back with the delivery report
-      static_cast<void>(headers.release());
-      return;
-    }
-    finish(std::move(back), rd_kafka_error_code(refused.get()), rd_kafka_error_string(refused.get()), m.topic);
+    else
+      finish(std::move(back), refused, why, m.topic);
   }
 
   // Tells the sender, or sends what is left of a message that was too large.
   void finish(std::unique_ptr<report> of, rd_kafka_resp_err_t code, std::string_view text, std::string_view topic) {
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && of->smaller && !stopping_)
-      return enqueue(std::move(*of->smaller), std::move(of->done));
+      return enqueue(*of->smaller, std::move(of->done));
     if (!of->done)
       return;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)

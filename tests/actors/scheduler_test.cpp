@@ -330,6 +330,61 @@ TEST(scheduler, rows_for_a_topic_carry_their_job_and_fire_time_and_a_failed_deli
   EXPECT_EQ(w.runs().at(0).status, "FAILED");
 }
 
+TEST(scheduler, a_result_is_one_transaction_of_its_job_where_the_topic_gets_it_exactly_once) {
+  auto j = counting(1s);
+  j.write_topic = "totals-topic";
+  j.exactly_once = true;
+  scheduled w(j);
+  w.put("a", R"({"v":3})");
+  w.advance(2500ms);
+  const auto done = w.transactions.committed();
+  ASSERT_EQ(done.size(), w.runs().size());
+  ASSERT_GE(done.size(), 2u);
+  EXPECT_EQ(w.runs().at(0).status, "COMPLETED") << w.runs().at(0).message;
+  EXPECT_EQ(done.back().id, w.runs().at(0).id);
+  EXPECT_EQ(done.back().time_ms, w.runs().at(0).fire_ms);
+  EXPECT_EQ(done.back().topic, "totals-topic");
+  EXPECT_EQ(done.back().writer, w.topo.kafka.group + ".job.sum");
+  ASSERT_EQ(done.back().rows->size(), 1u);
+  EXPECT_EQ(done.back().rows->front().first, "all");
+  const std::map<std::string, std::string> headers(done.back().headers.begin(), done.back().headers.end());
+  EXPECT_EQ(headers.at("weir.execution"), done.back().id);
+  EXPECT_TRUE(w.producer.sent_to("totals-topic").empty());
+}
+
+TEST(scheduler, a_transaction_whose_answer_was_lost_is_not_written_again) {
+  auto j = counting({});
+  j.write_topic = "totals-topic";
+  j.exactly_once = true;
+  scheduled w(j);
+  w.put("a", R"({"v":3})");
+  w.run();
+  w.transactions.fail_with(error{ec::timeout, "no answer"}, true);
+  w.demand();
+  w.advance(100ms);
+  EXPECT_TRUE(w.runs().empty());
+  w.transactions.fail_with({});
+  w.advance(10s);
+  ASSERT_EQ(w.runs().size(), 1u);
+  EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
+  EXPECT_EQ(w.transactions.committed().size(), 1u);
+}
+
+TEST(scheduler, a_topic_that_refuses_a_transaction_fails_the_execution) {
+  auto j = counting({});
+  j.write_topic = "totals-topic";
+  j.exactly_once = true;
+  scheduled w(j);
+  w.put("a", R"({"v":3})");
+  w.run();
+  w.transactions.fail_with(error{ec::kafka_refused, "topic 'totals-topic': not for you"});
+  w.demand();
+  w.advance(1s);
+  ASSERT_EQ(w.runs().size(), 1u);
+  EXPECT_EQ(w.runs()[0].status, "FAILED");
+  EXPECT_EQ(w.runs()[0].message, "topic 'totals-topic': not for you");
+}
+
 TEST(scheduler, rows_that_are_skipped_go_to_the_dead_letter_topic_with_the_reason) {
   auto j = counting({});
   j.group_by = {"/g"};
@@ -349,7 +404,7 @@ TEST(scheduler, rows_that_are_skipped_go_to_the_dead_letter_topic_with_the_reaso
     buried[*m.key] = *m.value;
     const std::map<std::string, std::string> headers(m.headers.begin(), m.headers.end());
     EXPECT_EQ(headers.at("weir.job"), "sum");
-    EXPECT_EQ(headers.at("weir.execution"), w.history().at(0)["id"]);
+    EXPECT_EQ(headers.at("weir.execution"), w.history().at(0)["id"].get<std::string>());
     EXPECT_NE(headers.at("weir.reason").find("group_by"), std::string::npos);
   }
   EXPECT_EQ(buried, (std::map<std::string, std::string>{{"b", R"({"v":4})"}, {"c", R"({"g":{},"v":5})"}}));

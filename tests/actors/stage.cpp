@@ -144,6 +144,7 @@ std::shared_ptr<node_context> world::make_node(const std::string& incarnation) {
   node->incarnation = incarnation;
   node->store = store.get();
   node->producer = &producer;
+  node->transactions = &transactions;
   node->make_consumer = [l = log](const source_config&) -> result<std::unique_ptr<kafka::consumer>> {
     return l->make_consumer();
   };

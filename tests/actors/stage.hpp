@@ -93,6 +93,7 @@ public:
   std::unique_ptr<support::memory_store> store;
   std::shared_ptr<support::memory_log> log;
   support::memory_producer producer;
+  support::memory_transactions transactions;
   std::map<std::string, metrics::registry> metrics; // by node
   status_board board;
   std::vector<std::pair<int, std::string>> given_up;

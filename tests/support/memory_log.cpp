@@ -541,4 +541,32 @@ std::vector<kafka::message> memory_producer::sent_to(const std::string& topic) c
   return out;
 }
 
+result<bool> memory_transactions::write(const kafka::transaction& what, const std::function<bool()>& goes_on) {
+  std::lock_guard lock(mutex_);
+  if (!goes_on())
+    return fail(ec::stopped, "not wanted any more");
+  if (failure_ && !written_)
+    return tl::unexpected(*failure_);
+  auto& mark = marks_[what.writer];
+  const bool there = mark == what.id;
+  if (!there) {
+    mark = what.id;
+    committed_.push_back(what);
+  }
+  if (failure_)
+    return tl::unexpected(*failure_);
+  return !there;
+}
+
+void memory_transactions::fail_with(std::optional<error> e, bool written) {
+  std::lock_guard lock(mutex_);
+  failure_ = std::move(e);
+  written_ = written;
+}
+
+std::vector<kafka::transaction> memory_transactions::committed() const {
+  std::lock_guard lock(mutex_);
+  return committed_;
+}
+
 } // namespace weir::support

@@ -4,6 +4,7 @@
 
 #include "runtime/kafka/consumer.hpp"
 #include "runtime/kafka/producer.hpp"
+#include "runtime/kafka/transactions.hpp"
 
 #include <deque>
 #include <map>
@@ -94,6 +95,23 @@ private:
   bool held_ = false;
   std::deque<std::pair<kafka::message, std::function<void(result<void>)>>> waiting_;
   std::vector<kafka::message> sent_;
+};
+
+// Keeps the newest committed result of each writer, as Kafka does, and all of them. Instantly.
+class memory_transactions : public kafka::transactions {
+public:
+  result<bool> write(const kafka::transaction& what, const std::function<bool()>& goes_on) override;
+
+  // While set, it is the answer; `written` says whether the brokers have the result all the same.
+  void fail_with(std::optional<error> e, bool written = false);
+  std::vector<kafka::transaction> committed() const; // in order
+
+private:
+  mutable std::mutex mutex_;
+  std::optional<error> failure_;
+  bool written_ = false;
+  std::map<std::string, std::string> marks_; // writer -> id
+  std::vector<kafka::transaction> committed_;
 };
 
 } // namespace weir::support

@@ -29,23 +29,23 @@ JOB = "{kills:job:sum:0}"
 class Cluster:
     """Some nodes of one topology, whose one table has ROWS rows, and whose job gives as many."""
 
-    def __init__(self, kafka, redis_server, weir_node, restart, nodes: int, topic_out: str | None = None):
+    def __init__(self, kafka, redis_server, weir_node, restart, nodes: int, topic_out: str | None = None, once: bool = False):
         self.kafka, self.redis, self.restart = kafka, redis_server.client(), restart
         topic = kafka.topic("rows", 4)
-        self.nodes = [weir_node(self.topology(redis_server.url, topic, topic_out), name=f"member-{i}") for i in range(nodes)]
+        self.nodes = [weir_node(self.topology(redis_server.url, topic, topic_out, once), name=f"member-{i}") for i in range(nodes)]
         for at in range(0, ROWS, 20_000):
             kafka.produce(topic, [Record(b"k%d" % i, b'{"k":"k%d","v":%d}' % (i, i), i % 4, 0) for i in range(at, min(at + 20_000, ROWS))])
         ends = kafka.end_offsets(topic).items()
         wait_for(lambda: all(int(self.redis.hget("{kills:rows:%d}" % p, "next:rows@1") or 0) >= end for p, end in ends), 120, "the rows to be applied")
 
-    def topology(self, redis_url: str, topic: str, out: str | None) -> dict:
+    def topology(self, redis_url: str, topic: str, out: str | None, once: bool) -> dict:
         return {
             "topology": "kills", "kafka": {"brokers": self.kafka.bootstrap, "properties": {"session.timeout.ms": "6000"}}, "redis": {"url": redis_url},
             "scheduler": {"lease": f"{int(LEASE_S * 1000)}ms"}, "http": {"listen": f"127.0.0.1:{free_port()}"},
             "sources": {"rows": {"topic": topic}},
             "tables": {"rows": {"from": "rows", "kind": "latest"}, "sums": {"from": "job:sum", "kind": "latest"}},
             "jobs": {"sum": {"on": "demand", "read": "rows", "group_by": "/k", "fields": {"n": "count", "v": {"sum": "/v"}}, "chunk": CHUNK,
-                             "deadline": "5m", "write": {"table": "sums", **({"topic": out} if out else {})}}},
+                             "deadline": "5m", "write": {"table": "sums", **({"topic": out, "exactly_once": once} if out else {})}}},
         }
 
     def scheduling(self):
@@ -171,6 +171,44 @@ def test_a_topic_has_the_result_of_an_execution_that_was_taken_over(kraft, redis
     found = [r for r in kraft.read_all(out) if dict(r.headers or []).get("weir.execution") == execution.encode()]
     assert {r.key for r in found} == {b"k%d" % i for i in range(ROWS)}
     assert len({(r.key, r.value) for r in found}) == ROWS
+
+
+def test_a_topic_that_is_written_to_exactly_once_has_each_result_once(kraft, redis_server, weir_node, restart, seed):
+    """Whenever the node is killed: while its transaction is open, while it is committed, or behind it."""
+    out = kraft.topic("sums", 2)
+    cluster = Cluster(kraft, redis_server, weir_node, restart, 1, out, once=True)
+    rng = random.Random(seed)
+    ended = [cluster.wait_over(cluster.begin(cluster.scheduling()))]
+    in_transaction = 0
+    with kraft.watch(out) as records:
+        for number in range(KILLS // 2):
+            before = records() + 2  # the marks of the last commit may come later
+            node = cluster.scheduling()
+            execution = cluster.begin(node)
+            wait_for(lambda: cluster.newest()[2] >= CHUNKS, 60, lambda: f"the table of {execution}: {cluster.newest()}\n{node.tail()}")
+            if number % 2:  # the topic is written to: its ends grow before anything of it is committed
+                deadline = time.monotonic() + 60
+                while records() <= before:  # without a pause: a transaction takes a tenth of a second
+                    assert time.monotonic() < deadline, f"no records of {execution}: {cluster.newest()}\n{node.tail()}"
+            else:
+                time.sleep(rng.uniform(0, 1.0))  # at a random moment: how far the execution is then is the point, and nothing is waited for
+            node.kill()
+            in_transaction += cluster.newest()[1] in OPEN
+            cluster.restart(node, ready=False)  # jobs do not wait for its partitions
+            ended.append(cluster.wait_over(execution))
+    for execution in ended:
+        assert execution["status"] == "COMPLETED", execution
+    assert in_transaction > 0, "no kill met an execution"
+    assert sum(execution["takeovers"] for execution in ended) > 0
+    of = {execution["id"]: [] for execution in ended}
+    for record in kraft.read_all(out):
+        of[dict(record.headers)["weir.execution"].decode()].append(record)
+    for execution, found in of.items():
+        assert len(found) == ROWS, f"{execution}: {len(found)}"
+        assert {(r.key, r.value) for r in found} == {(b"k%d" % i, b'{"n":1,"v":%d}' % i) for i in range(ROWS)}
+    given_up = len(kraft.read_all(out, committed=False)) - ROWS * len(ended)
+    assert given_up > 0, "no kill met a transaction with records in it"
+    print(json.dumps({"rows": ROWS, "kills": KILLS // 2, "met_an_execution": in_transaction, "records_of_transactions_given_up": given_up}))
 
 
 def test_a_paused_scheduler_s_writes_are_refused_when_it_wakes(kraft, redis_server, weir_node, restart):

@@ -1,12 +1,13 @@
 """Real Kafka brokers, by scripts/kafka-local.sh, and an independent client for what goes in and comes out."""
 
+import contextlib
 import itertools
 import os
 import pathlib
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import Iterable
+from typing import Callable, Iterable, Iterator
 
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -112,10 +113,11 @@ class Cluster:
         """Sends all, waits for their acknowledgement, and fills in the offsets. Order within a partition is kept."""
         return produce(self.producer, topic, records)
 
-    def read_all(self, topic: str) -> list[Record]:
-        """All records of a topic as it stands, in order of partition and offset."""
+    def read_all(self, topic: str, committed: bool = True) -> list[Record]:
+        """All records of a topic as it stands, in order of partition and offset. `committed`: without those of transactions that were given up."""
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"reader-{next(_number)}", "enable.auto.commit": False,
-                                             "auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.message.max.bytes": 20 << 20, **QUIET})
+                                             "auto.offset.reset": "earliest", "enable.partition.eof": True,
+                                             "isolation.level": "read_committed" if committed else "read_uncommitted", "fetch.message.max.bytes": 20 << 20, **QUIET})
         try:
             partitions = consumer.list_topics(topic, 30).topics[topic].partitions
             left = set(partitions)
@@ -140,6 +142,17 @@ class Cluster:
         try:
             partitions = consumer.list_topics(topic, 30).topics[topic].partitions
             return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, p), 30)[1] for p in partitions}
+        finally:
+            consumer.close()
+
+    @contextlib.contextmanager
+    def watch(self, topic: str) -> Iterator[Callable[[], int]]:
+        """How many records the topic has, those of open transactions and the marks of their ends included; answered within milliseconds."""
+        # Whoever reads committed records only is told the end of these.
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap, "group.id": "ends", "isolation.level": "read_uncommitted", **QUIET})
+        try:
+            partitions = [confluent_kafka.TopicPartition(topic, p) for p in consumer.list_topics(topic, 30).topics[topic].partitions]
+            yield lambda: sum(consumer.get_watermark_offsets(partition, 30)[1] for partition in partitions)
         finally:
             consumer.close()
 

@@ -158,6 +158,11 @@ const std::vector<fault> faults{
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l", "lateness": "1m"}, "fields": {"n": "count"}, "write": {"table": "o"}}})",
      {"/jobs/j/read/lateness: there is no window that could be waited for; add \"window\": \"1m\", or remove it"}},
+    {"exactly_once_without_topic",
+     jobs,
+     R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {"table": "o", "exactly_once": true}}})",
+     {"/jobs/j/write/exactly_once: there is no topic that could be written to exactly once; a table always is; add "
+      "\"topic\": \"a topic\", or remove it"}},
     {"job_writes_nowhere",
      jobs,
      R"({"j": {"every": "1s", "read": {"table": "l"}, "fields": {"n": "count"}, "write": {}}})",
