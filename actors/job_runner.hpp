@@ -29,6 +29,8 @@ public:
 
   void step_up();
   void step_down(const std::string& why);
+  // Ends all that the execution has under way here; whoever schedules next goes on with it.
+  void drop_run(const std::string& why);
   void tick();
 
   // -- requests, answered at once or with the execution's end; only while this node has the lease
@@ -62,7 +64,6 @@ private:
   void know(const batch::execution& newest);
   void read_history();
   void on_history(const job_answered& m);
-  void drop_run(const std::string& why);
   void refuse(const http::responder& respond, unsigned status, const char* code, const std::string& message) const;
   bool input_known() const;
   void begin(std::int64_t fire_ms, responders waiting = {}, batch::parameter_values parameters = {});

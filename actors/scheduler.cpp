@@ -134,6 +134,9 @@ struct scheduler_state {
   }
 
   void drain() {
+    // What has a thread of its own, and may wait for brokers, would hold up the node's end.
+    for (auto& [id, job] : jobs)
+      job->drop_run("the node is stopping; the next one goes on with the execution");
     if (lease->held())
       home.repository().drop_lease(home.config.node->topo.name, home.config.node->incarnation, [](auto) {});
     self->quit();

@@ -32,8 +32,8 @@ void end_beside(std::shared_ptr<handle> last) {
 // One transaction, from the begin to the end of its producer.
 class attempt {
 public:
-  attempt(const transaction& what, const std::function<bool()>& goes_on, clock::time_point until)
-      : what_(what), goes_on_(goes_on), until_(until) {}
+  attempt(const transaction& what, const std::function<bool()>& goes_on, const transactions_options& o)
+      : what_(what), goes_on_(goes_on), largest_(o.queue_bytes / 2), until_(clock::now() + o.deadline) {}
   ~attempt() {
     if (producer_)
       end_beside(std::move(producer_));
@@ -110,12 +110,13 @@ private:
 
   error translate(const rd_kafka_error_t* e) const {
     auto why = producer_->about().translate(rd_kafka_error_code(e), rd_kafka_error_string(e));
+    if (rd_kafka_error_code(e) == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+      why.code = ec::bad_argument; // the same rows would be refused again
     why.message = fmt::format("topic '{}': {}", what_.topic, why.message);
     if (rd_kafka_error_code(e) == RD_KAFKA_RESP_ERR__FENCED)
       why = {ec::fenced, fmt::format("topic '{}': another node writes this job's results", what_.topic)};
-    else if (rd_kafka_error_is_fatal(e))
-      // Of this producer, which ends with the attempt: the next one may do.
-      why.code = why.code == ec::kafka_refused ? why.code : ec::kafka_failed;
+    else if (why.code == ec::kafka_fatal)
+      why.code = ec::kafka_failed; // to this producer, which ends with the attempt: the next one may do
     return why;
   }
 
@@ -185,6 +186,10 @@ private:
     m.topic = what_.topic;
     m.headers = what_.headers;
     for (const auto& [key, value] : *what_.rows) {
+      if (key.size() + value.size() > largest_) // there would never be room
+        return fail(ec::bad_argument,
+                    fmt::format("topic '{}': a record of {} bytes does not fit into the producer's queue", what_.topic,
+                                key.size() + value.size()));
       m.key = key;
       m.value = value;
       for (;;) {
@@ -192,12 +197,12 @@ private:
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
           break;
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+          // A transaction that failed takes nothing more. What comes next is refused too, and told why.
+          if (code == RD_KAFKA_RESP_ERR__STATE)
+            return {};
           auto why = producer_->about().translate(code, {});
           if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
             why.code = ec::bad_argument;
-          // A transaction that failed refuses all that follows: its own reason comes with the commit.
-          if (code == RD_KAFKA_RESP_ERR__STATE)
-            return {};
           why.message = fmt::format("topic '{}': {}", what_.topic, why.message);
           return tl::unexpected(std::move(why));
         }
@@ -218,6 +223,7 @@ private:
 
   const transaction& what_;
   const std::function<bool()>& goes_on_;
+  const std::uint64_t largest_;
   const clock::time_point until_;
   std::shared_ptr<handle> producer_, reader_;
 };
@@ -228,7 +234,7 @@ public:
       : kafka_(std::move(kafka)), options_(std::move(options)) {}
 
   result<bool> write(const transaction& what, const std::function<bool()>& goes_on) override {
-    attempt one(what, goes_on, clock::now() + options_.deadline);
+    attempt one(what, goes_on, options_);
     if (auto opened = one.open(kafka_, options_); !opened)
       return tl::unexpected(opened.error());
     return one.run();
@@ -245,7 +251,7 @@ result<std::unique_ptr<transactions>> make_transactions(const kafka_config& kafk
   // Told now and not by the first execution.
   static const transaction nothing{"nobody", "nothing", "", 0, {}, {}};
   const std::function<bool()> never = [] { return false; };
-  if (auto fits = attempt(nothing, never, clock::now()).open(kafka, options); !fits)
+  if (auto fits = attempt(nothing, never, options).open(kafka, options); !fits)
     return tl::unexpected(fits.error());
   return std::make_unique<rd_transactions>(kafka, std::move(options));
 }

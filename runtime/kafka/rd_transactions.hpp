@@ -8,8 +8,9 @@ namespace weir::kafka {
 
 struct transactions_options {
   std::string client_id = "weir";
-  std::uint64_t queue_bytes = 32ull << 20;      // local queue; write() waits at the bound
-  std::uint32_t queue_messages = 100'000;       // likewise
+  std::uint64_t queue_bytes =
+      32ull << 20;                        // local queue; write() waits at the bound; half of it is the most for one row
+  std::uint32_t queue_messages = 100'000; // likewise
   std::chrono::milliseconds deadline{120'000};  // of a whole write()
   std::chrono::milliseconds abandoned{180'000}; // after so long the brokers end a transaction whose writer went silent
 };

@@ -330,11 +330,15 @@ TEST(scheduler, rows_for_a_topic_carry_their_job_and_fire_time_and_a_failed_deli
   EXPECT_EQ(w.runs().at(0).status, "FAILED");
 }
 
-TEST(scheduler, a_result_is_one_transaction_of_its_job_where_the_topic_gets_it_exactly_once) {
-  auto j = counting(1s);
+job_config exactly_once(std::optional<duration> every = {}) {
+  auto j = counting(every);
   j.write_topic = "totals-topic";
   j.exactly_once = true;
-  scheduled w(j);
+  return j;
+}
+
+TEST(scheduler, a_result_is_one_transaction_of_its_job_where_the_topic_gets_it_exactly_once) {
+  scheduled w(exactly_once(1s));
   w.put("a", R"({"v":3})");
   w.advance(2500ms);
   const auto done = w.transactions.committed();
@@ -353,10 +357,7 @@ TEST(scheduler, a_result_is_one_transaction_of_its_job_where_the_topic_gets_it_e
 }
 
 TEST(scheduler, a_transaction_whose_answer_was_lost_is_not_written_again) {
-  auto j = counting({});
-  j.write_topic = "totals-topic";
-  j.exactly_once = true;
-  scheduled w(j);
+  scheduled w(exactly_once());
   w.put("a", R"({"v":3})");
   w.run();
   w.transactions.fail_with(error{ec::timeout, "no answer"}, true);
@@ -371,10 +372,7 @@ TEST(scheduler, a_transaction_whose_answer_was_lost_is_not_written_again) {
 }
 
 TEST(scheduler, a_topic_that_refuses_a_transaction_fails_the_execution) {
-  auto j = counting({});
-  j.write_topic = "totals-topic";
-  j.exactly_once = true;
-  scheduled w(j);
+  scheduled w(exactly_once());
   w.put("a", R"({"v":3})");
   w.run();
   w.transactions.fail_with(error{ec::kafka_refused, "topic 'totals-topic': not for you"});
@@ -383,6 +381,24 @@ TEST(scheduler, a_topic_that_refuses_a_transaction_fails_the_execution) {
   ASSERT_EQ(w.runs().size(), 1u);
   EXPECT_EQ(w.runs()[0].status, "FAILED");
   EXPECT_EQ(w.runs()[0].message, "topic 'totals-topic': not for you");
+}
+
+TEST(scheduler, a_node_that_stops_does_not_wait_for_the_brokers_of_a_transaction) {
+  scheduled w(exactly_once());
+  w.put("a", R"({"v":3})");
+  w.run();
+  bool looked = false;
+  w.transactions.while_open([&](const std::function<bool()>& goes_on) {
+    EXPECT_TRUE(goes_on());
+    caf::anon_send(w.scheduler, actors::stop_work{});
+    w.run();
+    EXPECT_FALSE(goes_on());
+    looked = true;
+  });
+  w.demand();
+  w.advance(1s);
+  EXPECT_TRUE(looked);
+  EXPECT_TRUE(w.transactions.committed().empty());
 }
 
 TEST(scheduler, rows_that_are_skipped_go_to_the_dead_letter_topic_with_the_reason) {

@@ -542,6 +542,8 @@ std::vector<kafka::message> memory_producer::sent_to(const std::string& topic) c
 }
 
 result<bool> memory_transactions::write(const kafka::transaction& what, const std::function<bool()>& goes_on) {
+  if (while_open_)
+    while_open_(goes_on);
   std::lock_guard lock(mutex_);
   if (!goes_on())
     return fail(ec::stopped, "not wanted any more");

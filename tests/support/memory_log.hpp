@@ -104,9 +104,12 @@ public:
 
   // While set, it is the answer; `written` says whether the brokers have the result all the same.
   void fail_with(std::optional<error> e, bool written = false);
+  // Is called while a transaction is open, with what write() was given.
+  void while_open(std::function<void(const std::function<bool()>& goes_on)> look) { while_open_ = std::move(look); }
   std::vector<kafka::transaction> committed() const; // in order
 
 private:
+  std::function<void(const std::function<bool()>&)> while_open_;
   mutable std::mutex mutex_;
   std::optional<error> failure_;
   bool written_ = false;

@@ -52,6 +52,18 @@ TEST_F(embedded_transactions, a_local_queue_that_is_full_is_waited_for) {
   ASSERT_TRUE(written) << written.error().message;
 }
 
+TEST_F(embedded_transactions, rows_that_are_too_large_are_not_tried_again) {
+  broker->refuse_size(1);
+  const auto by_the_broker = made()->write(with({{"k", "v"}}), always);
+  ASSERT_FALSE(by_the_broker);
+  EXPECT_EQ(by_the_broker.error().code, ec::bad_argument) << by_the_broker.error().message;
+  transactions_options options;
+  options.queue_bytes = 4'096;
+  const auto by_the_queue = made(options)->write(with({{"k", std::string(3'000, 'v')}}), always);
+  ASSERT_FALSE(by_the_queue);
+  EXPECT_EQ(by_the_queue.error().code, ec::bad_argument) << by_the_queue.error().message;
+}
+
 TEST_F(embedded_transactions, nobody_waits_for_one_that_is_not_wanted_any_more) {
   const auto writes = made();
   int asked = 0;
