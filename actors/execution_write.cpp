@@ -82,10 +82,11 @@ void execution_run::to_topic() {
     if (left->fetch_sub(1) == 1 && !*failed_one)
       caf::anon_send(me, rows_written{id, run, std::size_t{0}, written_to::topic});
   };
+  const auto headers = headers_of(e_);
   const auto from = std::exchange(sent_, end_of_window);
   for (auto i = from; i < end_of_window; ++i) {
     const auto& [key, row] = (*rows_)[i];
-    home_.config.node->producer->send({c.write_topic, key, row, headers_of(e_), -1, 0}, done);
+    home_.config.node->producer->send({c.write_topic, key, row, headers, -1, 0}, done);
   }
 }
 
