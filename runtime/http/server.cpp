@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 #include <random>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace weir::http {
 namespace {
@@ -131,12 +132,21 @@ error_code open_listener(tcp_acceptor& a, const tcp::endpoint& at, bool share) {
 }
 
 // Sharing a port among our listeners would also let a second process share it silently; one that may not share finds it
-// out.
-error_code probe(reactor& r, const tcp::endpoint& at) {
+// out. Not a socket of a reactor, whose thread may hold it for a moment after it is closed (epoll looks at it just
+// then): the port would be in use by ourselves. It does not listen, so no client gets to it.
+error_code probe(const tcp::endpoint& at) {
   if (at.port() == 0)
     return {};
-  tcp_acceptor a(r.context());
-  return open_listener(a, at, false);
+  const int fd = ::socket(at.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return {errno, boost::system::system_category()};
+  const int on = 1;
+  error_code failed;
+  if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      ::bind(fd, at.data(), static_cast<socklen_t>(at.size())) != 0)
+    failed = {errno, boost::system::system_category()};
+  ::close(fd);
+  return failed;
 }
 
 std::string tls_message() {
@@ -321,7 +331,7 @@ result<std::unique_ptr<server>> listen(const http_config& config, const server_l
     common->tls = std::move(*context);
   }
 
-  failed = probe(*reactors.front(), at);
+  failed = probe(at);
   std::vector<std::shared_ptr<shard>> shards;
   for (auto* r : reactors) {
     if (failed)

@@ -1,3 +1,4 @@
+#include "tests/support/free_port.hpp"
 #include "tests/unit/http/fixture.hpp"
 
 #include <map>
@@ -333,6 +334,32 @@ TEST(server, an_address_in_use_is_said_so_also_to_a_listener_that_would_share) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ec::io);
   EXPECT_NE(second.error().message.find("127.0.0.1:" + std::to_string(s.port())), std::string::npos);
+}
+
+// Looking whether a port is in use must not make it so, also while clients try to reach it.
+TEST(server, a_free_port_can_be_listened_on_each_time) {
+  serving home({describe, echo}, {}, serving::loopback(), 2);
+  std::atomic<std::uint16_t> port{0};
+  std::atomic<bool> over{false};
+  std::thread knocking([&] {
+    while (!over) {
+      const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      to.sin_port = htons(port);
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to); // refused mostly
+      ::close(fd);
+    }
+  });
+  for (int i = 0; i < 2'000 && !testing::Test::HasFailure(); ++i) {
+    http_config config;
+    port = config.port = support::free_port();
+    const auto made = listen(config, {}, {&home.home(0), &home.home(1)}, {describe, echo});
+    EXPECT_TRUE(made) << "after " << i << ": " << made.error().message;
+  }
+  over = true;
+  knocking.join();
 }
 
 TEST(server, every_reactor_listens_on_the_one_chosen_port) {

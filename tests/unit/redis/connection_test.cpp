@@ -1,5 +1,6 @@
 // Connections: loss, deadlines, bounds, signing in, TLS.
 #include "runtime/core/reactor.hpp"
+#include "tests/support/free_port.hpp"
 #include "tests/unit/redis/fixture.hpp"
 
 #include <arpa/inet.h>
@@ -16,6 +17,7 @@ namespace weir::redis::test {
 namespace {
 
 using namespace std::chrono_literals;
+using support::free_port;
 
 // Counts the answers to a number of submits, each by its place.
 struct answers {
@@ -49,18 +51,6 @@ struct answers {
     EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
   }
 };
-
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof a;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&a), sizeof a), 0);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&a), &size);
-  ::close(fd);
-  return ntohs(a.sin_port);
-}
 
 transaction_ptr shared(transaction tx) { return std::make_shared<const transaction>(std::move(tx)); }
 
