@@ -34,7 +34,7 @@ std::uint64_t follower::ticket() {
 }
 
 bool follower::due(std::int64_t now_ms, bool ready) const {
-  return open_ == 0 && !followed_.empty() && (now_ms >= next_ms_ || (ready && asked_ > finished_));
+  return open_ == 0 && !followed_.empty() && (now_ms >= next_ms_ || (ready && asked()));
 }
 
 void follower::begin(std::int64_t now_ms, std::size_t partitions, bool ready) {

@@ -4,7 +4,8 @@
 // A partition counts as this node's own from the first change set that its owner here put into the inbox; all others
 // are followed: read in rounds, one at a time, every `follow_every_ms` or as soon as somebody asks for the table. Who
 // asks is answered after a round that began after the question, and so sees everything that was committed before it,
-// whoever committed it.
+// whoever committed it. A round that somebody waits for reads this node's own partitions too: another node may have
+// shown already what Redis has applied and is only about to acknowledge here.
 #pragma once
 
 #include "proto/ids.hpp"
@@ -31,6 +32,9 @@ public:
   // For a question that comes now: it may be answered once served(ticket).
   std::uint64_t ticket();
   bool served(std::uint64_t ticket) const { return followed_.empty() || ticket <= finished_; }
+
+  // Whether somebody waits for the round that begins now.
+  bool asked() const { return asked_ > finished_; }
 
   // Whether to begin a round. `ready`: the whole table is in memory; a round before that serves no ticket.
   bool due(std::int64_t now_ms, bool ready) const;

@@ -24,6 +24,7 @@ struct attach_client;
 struct letter_sent;
 struct input_counted;
 struct input_read;
+struct own_head;
 struct part_followed;
 struct part_loaded;
 struct lane_ended;
@@ -136,6 +137,8 @@ using publisher_actor = caf::typed_actor<
     caf::reacts_to<partitions_here>,
     // INTERNAL: what another node changed in one of the others.
     caf::reacts_to<part_followed>,
+    // INTERNAL: what Redis has of one of this node's own.
+    caf::reacts_to<own_head>,
     // A session opens a subscription, or asks for the next page of state.
     caf::reacts_to<view_subscribe>,
     // A session closes one.

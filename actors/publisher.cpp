@@ -46,16 +46,26 @@ struct waiting {
   std::uint64_t ticket = 0; // of the follower
 };
 
-// A partition as it was loaded, unless this node knows a newer transaction of that stream: then Redis went back, and
-// perhaps an owner of before has written on top of it. The present owner begins a new stream when it notices.
-result<table::partition_load> known_history(const node_context& node, const partition_key& partition,
-                                            result<loaded_partition> loaded) {
+// A partition as it was loaded, unless this node knows a newer transaction of that stream which Redis has not: then
+// Redis went back, and perhaps an owner of before has written on top of it. The present owner begins a new stream when
+// it notices. A newer one that came while the partition was loaded is no such thing, so the head is asked for again.
+void only_known_history(const context_ptr& node, const partition_key& partition, result<loaded_partition> loaded,
+                        std::function<void(result<table::partition_load>)> done) {
   if (!loaded)
-    return tl::unexpected(loaded.error());
-  if (loaded->batch < node.batches.of(partition, loaded->part.epoch))
-    return fail(ec::redis_busy, "Redis went back, and the partition's owner has not begun a new stream yet");
-  node.batches.saw(partition, loaded->part.epoch, loaded->batch);
-  return std::move(loaded->part);
+    return done(tl::unexpected(loaded.error()));
+  const auto stream = loaded->part.epoch;
+  const auto newest = node->batches.of(partition, stream);
+  node->batches.saw(partition, stream, loaded->batch);
+  if (loaded->batch >= newest)
+    return done(std::move(loaded->part));
+  node->store->read_head(partition, [stream, newest, part = std::move(loaded->part),
+                                     done = std::move(done)](result<redis::partition_state> head) mutable {
+    if (!head)
+      return done(tl::unexpected(head.error()));
+    if (head->stream != stream || head->batch < newest)
+      return done(fail(ec::redis_busy, "Redis went back, and the partition's owner has not begun a new stream yet"));
+    done(std::move(part));
+  });
 }
 
 struct publisher_state {
@@ -71,6 +81,8 @@ struct publisher_state {
   std::int64_t load_again_ms = 0; // after a failed load; 0: at once
   backoff retry{100ms, 5s};
   follower others; // partitions of other nodes
+  // This node's own: stream and newest change that Redis had when somebody asked.
+  std::map<partition_key, std::pair<stream_epoch, version>> applied;
   std::map<subscription_id, subscriber> subscribers;
   std::map<table::lane_id, std::map<const void*, lane_home>> lanes;
   std::int64_t wake_ms = 0; // a flush_atom is under way for then; 0: none
@@ -113,6 +125,7 @@ struct publisher_state {
     ++life;
     loading.clear();
     others.abandon();
+    applied.clear();
     rows_gauge.set(0);
     bytes_gauge.set(0);
   }
@@ -131,7 +144,9 @@ struct publisher_state {
         gaps.add(); // it was whole before: something is missing, or Redis lost something
       load_partition(*config.node->store, config.table, config.ref, p, limits,
                      [me, p, n = life, node = config.node](result<loaded_partition> loaded) {
-                       caf::anon_send(me, part_loaded{n, p, known_history(*node, p, std::move(loaded))});
+                       only_known_history(node, p, std::move(loaded), [me, p, n](result<table::partition_load> part) {
+                         caf::anon_send(me, part_loaded{n, p, std::move(part)});
+                       });
                      });
     }
   }
@@ -174,8 +189,21 @@ struct publisher_state {
     for (const auto& p : others.followed())
       if (const auto known = channel->known(p))
         parts.emplace_back(p, *known);
-    others.begin(now_ms(), parts.size(), channel->ready());
+    std::vector<partition_key> own;
+    if (channel->ready() && others.asked())
+      std::copy_if(partitions.begin(), partitions.end(), std::back_inserter(own),
+                   [this](const auto& p) { return !others.followed().contains(p); });
+    others.begin(now_ms(), parts.size() + own.size(), channel->ready());
     publisher_actor me = self;
+    for (const auto& p : own)
+      config.node->store->read_head(
+          p, [me, key = p, n = life, table = config.ref.text()](result<redis::partition_state> head) {
+            own_head told{n, key, {}};
+            if (const auto at = head ? head->tables.find(table) : decltype(head->tables.end()){};
+                head && at != head->tables.end())
+              told.applied = {head->stream, at->second.changed};
+            caf::anon_send(me, std::move(told));
+          });
     for (const auto& [p, known] : parts)
       read_changes(*config.node->store, config.table, config.ref, p, known, config.node->batches.of(p, known.epoch),
                    [me, key = p, n = life, stream = known.epoch, node = config.node](result<changes_read> read) {
@@ -183,6 +211,30 @@ struct publisher_state {
                        node->batches.saw(key, stream, read->batch);
                      caf::anon_send(me, part_followed{n, key, std::move(read)});
                    });
+  }
+
+  void on_own_head(const own_head& m) {
+    if (!channel || m.life != life)
+      return;
+    const bool last = others.arrived();
+    applied[m.partition] = m.applied; // not the greatest: Redis may have gone back
+    on_inbox();
+    if (last)
+      round_ended();
+  }
+
+  void round_ended() {
+    serve_queue();
+    follow();
+  }
+
+  // What Redis had of this node's own partitions has been acknowledged here as well, and nothing is missing.
+  bool settled() const {
+    return channel->wanted().empty() && std::all_of(applied.begin(), applied.end(), [this](const auto& part) {
+             const auto known = channel->known(part.first);
+             return others.followed().contains(part.first) ||
+                    (known && std::pair(known->epoch, known->known) >= part.second);
+           });
   }
 
   void on_followed(const part_followed& m) {
@@ -199,10 +251,8 @@ struct publisher_state {
     }
     load();
     round();
-    if (!last)
-      return;
-    serve_queue();
-    follow();
+    if (last)
+      round_ended();
   }
 
   void take() {
@@ -435,7 +485,8 @@ struct publisher_state {
   // In the order in which they came.
   void serve_queue() {
     on_inbox();
-    while (channel && channel->ready() && !queue.empty() && others.served(queue.front().ticket)) {
+    while (channel && channel->ready() && !queue.empty() && others.served(queue.front().ticket) &&
+           (others.followed().empty() || settled())) {
       const auto w = std::move(queue.front());
       queue.pop_front();
       std::visit([this](const auto& who) { serve(who); }, w.who);
@@ -505,7 +556,11 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
   s.count = delivery_metrics_of(*s.config.node, t);
   self->delayed_send(self, tick, caf::tick_atom::value);
   return {
-      [self](const inbox_ready&) { self->state.on_inbox(); },
+      [self](const inbox_ready&) {
+        self->state.on_inbox();
+        if (!self->state.queue.empty())
+          self->state.serve_queue();
+      },
       [self](const table_partitions& m2) { self->state.on_partitions(m2); },
       [self](const view_subscribe& m2) { self->state.on_subscribe(m2); },
       [self](const view_unsubscribe& m2) { self->state.on_unsubscribe(m2); },
@@ -515,6 +570,7 @@ publisher_actor::behavior_type publisher(publisher_actor::stateful_pointer<publi
       [self](const part_loaded& m2) { self->state.on_loaded(m2); },
       [self](const partitions_here& m2) { self->state.others.set_own(m2.partitions); },
       [self](const part_followed& m2) { self->state.on_followed(m2); },
+      [self](const own_head& m2) { self->state.on_own_head(m2); },
       [self](caf::tick_atom) { self->state.on_tick(); },
       [self](caf::flush_atom) {
         self->state.wake_ms = 0;

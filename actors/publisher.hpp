@@ -73,6 +73,13 @@ struct part_followed {
   result<changes_read> read;
 };
 
+// What Redis has of a partition that this node owns. Nothing, where it could not be asked.
+struct own_head {
+  std::uint64_t life = 0; // of the view
+  partition_key partition;
+  std::pair<stream_epoch, version> applied; // the table's newest change
+};
+
 struct subscribe_answered {
   std::uint32_t generation = 0;
   table::subscribe_reply reply;
@@ -127,6 +134,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::view_catch_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::view_query)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::part_loaded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::part_followed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::own_head)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::subscribe_answered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::fan_out_arrived)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(weir::actors::catch_up_arrived)

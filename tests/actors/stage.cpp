@@ -234,6 +234,7 @@ table_end make_table_end(world& w) {
             [](const part_loaded&) {},
             [](const partitions_here&) {},
             [](const part_followed&) {},
+            [](const own_head&) {},
             [](caf::tick_atom) {},
             [](const stop_work&) {},
         };

@@ -74,7 +74,7 @@ def test_no_row_goes_back_for_who_asks_one_node_and_then_the_other(kraft, pair):
                 node = members[i % len(members)]
                 answer = node.row("machines", f"m{p}")
                 n = answer.json()["n"] if answer.status_code == 200 else 0
-                assert n >= newest[p], f"m{p} went back from {newest[p]} to {n} at {node.name}"
+                assert n >= newest[p], f"m{p} went back from {newest[p]} to {n} at {node.name}: {answer.status_code} {answer.text}"
                 newest[p] = n
 
     def all_beyond(seen: dict) -> bool:
