@@ -2,6 +2,7 @@
 
 #include "actors/custom_steps.hpp"
 #include "actors/job_runner.hpp"
+#include "actors/result_merger.hpp"
 #include "runtime/batch/parameters.hpp"
 #include "runtime/batch/window.hpp"
 #include "runtime/core/json.hpp"
@@ -13,6 +14,7 @@
 #include <caf/send.hpp>
 #include <fmt/format.h>
 #include <limits>
+#include <set>
 #include <utility>
 
 namespace weir::actors {
@@ -390,23 +392,27 @@ void execution_run::merge() {
   for (const auto& p : partials_)
     groups += p->groups();
   // Where writing takes more than one step, whoever goes on with it has to come to the same rows.
-  std::map<std::uint32_t, std::string> finals;
+  std::set<std::uint32_t> finals;
   if ((!e_.replace && groups > e_.chunk) || c.writer || !c.write_topic.empty())
     for (std::uint32_t i = 0; i < partials_.size(); ++i)
       if (const auto at = checkpoints_.find(i); at == checkpoints_.end() || !is_final_checkpoint(at->second))
-        finals.emplace(i, final_checkpoint(*partials_[i]));
-  // Always in the order of the shares, so that sums of doubles have the same bits however the reducers raced.
-  auto all = std::move(partials_.front());
-  for (std::size_t i = 1; i < partials_.size(); ++i)
-    if (auto merged = all->merge(*partials_[i]); !merged)
-      return failed(merged.error());
-  partials_.clear();
+        finals.insert(i);
   reducers_.clear(); // they have ended
-  rows_ = std::make_shared<const std::vector<std::pair<std::string, std::string>>>(all->rows());
-  saving_ = finals.size();
-  if (finals.empty())
+  spawn_result_merger(
+      *home_.system, {home_.config.node, c.name, number_, std::exchange(partials_, {}), std::move(finals), home_.me()});
+}
+
+void execution_run::on_merged(const result_merged& m) {
+  if (!goes_on() || rows_)
+    return;
+  if (!m.merged)
+    return failed(m.merged.error());
+  auto& merged = **m.merged;
+  rows_ = std::move(merged.rows);
+  saving_ = merged.checkpoints.size();
+  if (saving_ == 0)
     return write();
-  for (auto& [share, text] : finals)
+  for (auto& [share, text] : merged.checkpoints)
     store_checkpoint(share, std::move(text));
 }
 

@@ -1,6 +1,6 @@
 // One execution of a job on the node that schedules, from its begin to its end: writes each step into the job
-// repository, splits the input among reducers and stores their checkpoints, merges what they found, hands the rows to
-// the job's writer and to a Kafka topic. Owned by its job (actors/job_runner); runs in the scheduler actor.
+// repository, splits the input among reducers and stores their checkpoints, has merged what they found, hands the rows
+// to the job's writer and to a Kafka topic. Owned by its job (actors/job_runner); runs in the scheduler actor.
 #pragma once
 
 #include "actors/scheduling.hpp"
@@ -42,6 +42,7 @@ public:
   void on_answer(const job_answered& m);
   void on_progress(const share_progress& m);
   void on_reduced(const reducer_done& m);
+  void on_merged(const result_merged& m);
   void on_written(const rows_written& m);
   void on_total(const input_counted& m);
   // Told its end.

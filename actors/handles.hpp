@@ -38,6 +38,7 @@ struct subscribe_answered;
 struct fan_out_arrived;
 struct catch_up_arrived;
 struct reducer_done;
+struct result_merged;
 struct share_progress;
 struct forget_rows;
 struct lead;
@@ -227,6 +228,8 @@ using scheduler_actor = caf::typed_actor<
     caf::reacts_to<input_counted>,
     // One reducer of a running execution is done.
     caf::reacts_to<reducer_done>,
+    // What all of them found, merged.
+    caf::reacts_to<result_merged>,
     // The rows of an execution are in Redis, or not.
     caf::reacts_to<rows_written>,
     // INTERNAL: fire what is due.

@@ -1,6 +1,7 @@
 #include "actors/scheduler.hpp"
 
 #include "actors/job_runner.hpp"
+#include "actors/result_merger.hpp"
 #include "runtime/batch/lease_keeper.hpp"
 #include "runtime/core/log.hpp"
 #include "runtime/metrics/registry.hpp"
@@ -172,6 +173,10 @@ scheduler_actor::behavior_type scheduler(scheduler_actor::stateful_pointer<sched
       [self](const reducer_done& m) {
         if (auto* run = self->state.execution(m.job, m.run))
           run->on_reduced(m);
+      },
+      [self](const result_merged& m) {
+        if (auto* run = self->state.execution(m.job, m.run))
+          run->on_merged(m);
       },
       [self](const rows_written& m) {
         if (auto* run = self->state.execution(m.job, m.run))

@@ -4,13 +4,14 @@
 //   bench_consume BROKERS TOPIC [RECORDS] [--mode raw|port] [--threads 1] [--queue-bytes 67108864] [--work-ns 0]
 //                 [--property name=value]...
 //
-//   bench_consume BROKERS TOPIC --fill 2000000 [--size 200] [--keys 10000]
+//   bench_consume BROKERS TOPIC --fill 2000000 [--size 200] [--keys 10000] [--rate 100000]
 //
 // raw:  librdkafka alone: each partition's own queue, one message at a time, weir's settings.
 // port: weir's consumer over the same, as the partition actors use it; its distance to raw is what the port costs.
 // --work-ns spends so long on each record, as a reader that does something would: then librdkafka's queues fill, and
 // what it does about that counts. The clock starts with the first record. --fill writes JSON records of about `size`
-// bytes to the topic's partitions instead.
+// bytes to the topic's partitions instead, at most --rate a second, and prints how many a second it were until the last
+// was acknowledged.
 //
 // With RECORDS it is an error if the topic gives fewer. Prints one line of name=value: records, seconds, records_per_s,
 // cpu_s_per_million (of this process, for a million records), peak_mb (resident).
@@ -43,7 +44,7 @@ struct settings {
   std::string mode = "raw";
   unsigned threads = 1;
   std::uint64_t queue_bytes = 64ull << 20;
-  std::uint64_t fill = 0, expected = 0;
+  std::uint64_t fill = 0, rate = 0, expected = 0;
   std::int64_t work_ns = 0;
   std::size_t size = 200, keys = 10'000;
 };
@@ -237,6 +238,15 @@ std::uint64_t read_raw(const settings& s, const std::vector<partition_end>& ends
   return records;
 }
 
+// By the clock, not by pauses: what was late is caught up with.
+void keep_pace(const settings& s, std::uint64_t sent, clock_type::time_point began) {
+  if (s.rate == 0)
+    return;
+  const auto due = began + std::chrono::nanoseconds(sent * 1'000'000'000 / s.rate);
+  if (due - clock_type::now() > 1ms)
+    std::this_thread::sleep_until(due);
+}
+
 void fill(const settings& s) {
   kafka::producer_options options;
   options.delivery_deadline = 120s;
@@ -246,7 +256,10 @@ void fill(const settings& s) {
   auto& to = **made;
   std::atomic<std::uint64_t> waiting{0}, lost{0};
   const std::string padding(s.size, 'x');
+  const auto began = clock_type::now();
   for (std::uint64_t i = 0; i < s.fill; ++i) {
+    if (i % 64 == 0)
+      keep_pace(s, i, began);
     while (waiting > 50'000)
       std::this_thread::sleep_for(1ms);
     kafka::message m;
@@ -265,6 +278,9 @@ void fill(const settings& s) {
   }
   if (!to.flush(120s) || lost > 0)
     die(fmt::format("{} records were not delivered", lost.load()));
+  const auto seconds = std::chrono::duration<double>(clock_type::now() - began).count();
+  fmt::print("records={} seconds={:.3f} records_per_s={:.0f} cpu_s={:.2f}\n", s.fill, seconds,
+             static_cast<double>(s.fill) / seconds, cpu_seconds());
 }
 
 } // namespace
@@ -282,6 +298,7 @@ int main(int argc, char** argv) {
   app.add_option("--property", properties, "librdkafka's, as name=value");
   app.add_option("--work-ns", s.work_ns);
   app.add_option("--fill", s.fill, "write so many records instead");
+  app.add_option("--rate", s.rate, "of --fill, records a second; as fast as it goes without");
   app.add_option("--size", s.size);
   app.add_option("--keys", s.keys)->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);

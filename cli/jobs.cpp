@@ -127,9 +127,9 @@ int show(node& to, bool as_json) {
   std::string read = text(j.at("read")), written = text(write.at("table"));
   if (read.empty())
     read = j.value("reader", "");
-  for (const auto& to : {write.value("custom", ""), text(write.at("topic"))})
-    if (!to.empty())
-      written += (written.empty() ? "" : " ") + to;
+  for (const auto& other : {write.value("custom", ""), text(write.at("topic"))})
+    if (!other.empty())
+      written += (written.empty() ? "" : " ") + other;
   fmt::print("job {}  {}  reads {}  writes {}\n", text(j.at("name")), text(j.at("trigger")), read, written);
   const auto describe = [](const char* what, const json& e) {
     fmt::print("{}: execution {}  {}  fire time {}  read {}  filtered {}  skipped {}  written {}{}\n", what,

@@ -218,13 +218,13 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   const auto cores = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 8);
   std::vector<std::unique_ptr<reactor>> reactors;
   const auto start_reactors = [&](const char* of, std::size_t count) {
-    std::vector<reactor*> started;
+    std::vector<reactor*> of_them;
     for (std::size_t i = 0; i < count; ++i) {
       reactors.push_back(std::make_unique<reactor>(fmt::format("{}-{}", of, i)));
       reactors.back()->start();
-      started.push_back(reactors.back().get());
+      of_them.push_back(reactors.back().get());
     }
-    return started;
+    return of_them;
   };
   const auto reactor_pointers = start_reactors("weir-io", cores);
   // Redis has reactors of its own: a round that writes to thousands of sessions takes tens of milliseconds, for which

@@ -1,4 +1,5 @@
 // The writer of a job's table.
+#include "actors/result_merger.hpp"
 #include "tests/actors/job_stage.hpp"
 
 #include <caf/exit_reason.hpp>
@@ -31,6 +32,7 @@ struct writers : world {
               [](const actors::input_read&) {},
               [](const actors::input_counted&) {},
               [](const actors::reducer_done&) {},
+              [](const actors::result_merged&) {},
               [reports](const actors::rows_written& m) { reports->push_back(m); },
               [](caf::tick_atom) {},
               [](const actors::stop_work&) {},

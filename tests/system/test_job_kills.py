@@ -124,14 +124,14 @@ def scheduling(node) -> bool:
 
 def kill_at_random(cluster: Cluster, rng: random.Random) -> None:
     """KILLS times the node that schedules, at a random moment of an execution and somewhat more."""
-    began = time.monotonic()
-    cluster.assert_written_once(cluster.wait_over(cluster.begin(cluster.scheduling())))
-    length = time.monotonic() - began  # with the reading of the result, so a part of the kills come after the end
+    first = cluster.wait_over(cluster.begin(cluster.scheduling()))
+    cluster.assert_written_once(first)
+    length = 1.1 * (first["ended"] - first["started"]) / 1000  # a few kills come after the end
     taken_over, at = 0, []
     for _ in range(KILLS):
         node = cluster.scheduling()
         execution = cluster.begin(node)
-        time.sleep(rng.uniform(0, 0.4 * length))  # at a random moment: how far the execution is then is the point, and nothing is waited for
+        time.sleep(rng.uniform(0, length))  # at a random moment: how far the execution is then is the point, and nothing is waited for
         node.kill()
         killed = time.monotonic()
         at.append(cluster.newest()[2])
