@@ -69,6 +69,13 @@ struct batch_reducer_state {
       finish(partial);
   }
 
+  // A connection that has too much to do has less in a moment, unlike a reducer with too many groups.
+  static error of_redis(error e) {
+    if (e.code == ec::overloaded)
+      e.code = ec::redis_busy;
+    return e;
+  }
+
   void finish(result<std::shared_ptr<batch::reducer>> r) {
     caf::anon_send(config.report_to, reducer_done{config.job.name, config.run, config.share, std::move(r)});
     self->quit();
@@ -282,7 +289,7 @@ struct batch_reducer_state {
 
   void on_bucket(const bucket_read& m) {
     if (!m.rows)
-      return finish(tl::unexpected(m.rows.error()));
+      return finish(tl::unexpected(of_redis(m.rows.error())));
     const auto id = config.partitions[m.partition].partition;
     for (const auto& row : *m.rows)
       rows.emplace_back(id, row);
@@ -340,30 +347,35 @@ struct batch_reducer_state {
 
   void ask_log() {
     batch_reducer_actor me = self;
-    config.node->store->load_log(config.partitions[config.share], config.ref, next, config.cut, log_chunk, false,
-                                 [me](auto answer) { caf::anon_send(me, log_read{std::move(answer)}); });
+    config.node->store->load_packed_log(config.partitions[config.share], config.ref, next, config.cut, log_chunk,
+                                        [me](auto answer) { caf::anon_send(me, log_read{std::move(answer)}); });
   }
 
   void on_log(const log_read& m) {
-    if (!m.batches)
-      return finish(tl::unexpected(m.batches.error()));
+    if (!m.log)
+      return finish(tl::unexpected(of_redis(m.log.error())));
     const auto id = config.partitions[config.share].partition;
-    const bool more = m.batches->size() >= log_chunk;
-    if (!m.batches->empty()) {
-      const auto& tail = m.batches->back();
-      next = version{tail.first.value + std::max<std::uint64_t>(tail.entries.size(), 1)};
-    }
-    for (const auto& packed : *m.batches)
-      paced += packed.entries.size();
+    const auto& batches = m.log->batches;
+    const bool more = batches.size() >= log_chunk;
+    if (!batches.empty())
+      next = version{batches.back().first.value + std::max<std::uint64_t>(batches.back().records, 1)};
+    for (const auto& batch : batches)
+      paced += batch.records;
     if (more)
       ask_next();
-    for (const auto& packed : *m.batches)
-      for (const auto& entry : packed.entries) {
-        if (config.from_ms && (entry.time_ms < *config.from_ms || entry.time_ms >= config.to_ms))
+    for (const auto& batch : batches) {
+      auto rest = batch.packed;
+      redis::packed_record one;
+      while (!rest.empty()) {
+        if (!redis::next_record(rest, one))
+          return finish(fail(ec::redis_protocol,
+                             fmt::format("a damaged entry {} in the log '{}'", batch.first.value, config.table.name)));
+        if (config.from_ms && (one.time_ms < *config.from_ms || one.time_ms >= config.to_ms))
           continue;
-        if (auto added = add({}, *entry.value, {entry.time_ms, id, entry.at}); !added)
+        if (auto added = add({}, one.value, {one.time_ms, id, one.at}); !added)
           return finish(tl::unexpected(added.error()));
       }
+    }
     if (!more)
       return finish_well();
     tell();

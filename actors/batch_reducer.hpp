@@ -23,7 +23,7 @@ struct bucket_read {
 };
 
 struct log_read {
-  result<std::vector<redis::stored_batch>> batches;
+  result<redis::packed_log> log;
 };
 
 // A skipped row is in the dead letter topic, or could not be brought there.

@@ -260,7 +260,7 @@ void execution_run::on_started(const job_answered& m) {
   open_ = shares;
   partials_.assign(shares, nullptr);
   counts_.assign(shares, {});
-  under_way_.clear();
+  under_way_.reset();
   waiting_checkpoints_.clear();
   rows_.reset();
   sent_ = 0;
@@ -344,33 +344,44 @@ void execution_run::on_progress(const share_progress& m) {
     store_checkpoint(static_cast<std::uint32_t>(m.share), m.checkpoint);
 }
 
-// One of each share is under way, and the newest waits behind it.
 void execution_run::store_checkpoint(std::uint32_t share, std::string text) {
-  if (under_way_.contains(share)) {
-    waiting_checkpoints_[share] = std::move(text);
+  waiting_checkpoints_[share] = std::move(text);
+  store_next();
+}
+
+// One at a time: those of a million groups have tens of megabytes each, all together more than may wait for a
+// connection, and between two of them others get their answers.
+void execution_run::store_next() {
+  if (under_way_ || waiting_checkpoints_.empty())
     return;
-  }
-  under_way_[share] = text;
+  auto at = waiting_checkpoints_.upper_bound(stored_last_);
+  if (at == waiting_checkpoints_.end())
+    at = waiting_checkpoints_.begin();
+  auto next = waiting_checkpoints_.extract(at);
+  stored_last_ = next.key();
+  under_way_.emplace(next.key(), next.mapped());
   e_.stuck = 0;
   auto change = going_on();
-  change.checkpoint.emplace(share, std::move(text));
+  change.checkpoint.emplace(next.key(), std::move(next.mapped()));
   ask(job_step::checkpoint, std::move(change));
 }
 
 void execution_run::on_checkpoint(const job_answered& m) {
-  auto stored = under_way_.extract(m.share);
-  if (stored.empty() || (m.answer && !job_.good(m)))
+  if (!under_way_ || under_way_->first != m.share || (m.answer && !job_.good(m)))
     return;
-  if (m.answer)
-    checkpoints_[m.share] = std::move(stored.mapped());
-  if (auto next = waiting_checkpoints_.extract(m.share); !next.empty())
-    return store_checkpoint(m.share, std::move(next.mapped()));
-  if (saving_ == 0)
-    return;
-  if (!m.answer) // this one has to be there
-    return failed(m.answer.error());
-  if (is_final_checkpoint(checkpoints_[m.share]) && --saving_ == 0)
-    write();
+  auto text = std::exchange(under_way_, {})->second;
+  const bool is_last = saving_ > 0 && is_final_checkpoint(text);
+  if (m.answer) {
+    checkpoints_[m.share] = std::move(text);
+    if (is_last && --saving_ == 0)
+      return write();
+  } else if (is_last) { // this one has to be there
+    if (m.answer.error().code != ec::overloaded)
+      return failed(m.answer.error());
+    waiting_checkpoints_.emplace(m.share, std::move(text));
+    return later([this] { store_next(); });
+  }
+  store_next();
 }
 
 void execution_run::on_reduced(const reducer_done& m) {
@@ -413,7 +424,8 @@ void execution_run::on_merged(const result_merged& m) {
   if (saving_ == 0)
     return write();
   for (auto& [share, text] : merged.checkpoints)
-    store_checkpoint(share, std::move(text));
+    waiting_checkpoints_[share] = std::move(text);
+  store_next();
 }
 
 void execution_run::failed(const error& why) {
@@ -427,7 +439,7 @@ void execution_run::failed(const error& why) {
   rows_.reset();
   partials_.clear();
   saving_ = 0;
-  under_way_.clear();
+  under_way_.reset();
   waiting_checkpoints_.clear();
   later([this] { start(); });
 }

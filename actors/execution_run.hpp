@@ -11,7 +11,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace weir::actors {
@@ -70,6 +72,7 @@ private:
   void count(std::size_t share, const batch::reduce_counts& counts);
   bool skips_allowed();
   void store_checkpoint(std::uint32_t share, std::string text);
+  void store_next();
   void merge();
   void write();
   void to_custom();
@@ -94,9 +97,10 @@ private:
   std::vector<std::shared_ptr<batch::reducer>> partials_;
   std::size_t open_ = 0; // shares without a partial result
   std::vector<batch::reduce_counts> counts_;
-  std::map<std::uint32_t, std::string> checkpoints_;         // by share: what Redis has
-  std::map<std::uint32_t, std::string> under_way_;           // one of each share
-  std::map<std::uint32_t, std::string> waiting_checkpoints_; // the newest behind that one
+  std::map<std::uint32_t, std::string> checkpoints_; // by share: what Redis has
+  std::optional<std::pair<std::uint32_t, std::string>> under_way_;
+  std::map<std::uint32_t, std::string> waiting_checkpoints_; // the newest of each share behind that one
+  std::uint32_t stored_last_ = 0;                            // shares take turns
   std::vector<batch_reducer_actor> reducers_;
   step_writer_actor step_writer_; // null: none, or it has ended
   std::size_t saving_ = 0;        // last checkpoints without an answer

@@ -75,15 +75,11 @@ std::optional<stored_row> parse_row(std::string key, std::string_view stored) {
 }
 
 bool parse_lines(std::string_view packed, std::vector<log_entry>& out) {
+  packed_record one;
   while (!packed.empty()) {
-    const auto end = std::min(packed.find('\n'), packed.size());
-    auto line = packed.substr(0, end);
-    packed.remove_prefix(std::min(end + 1, packed.size()));
-    log_entry entry;
-    if (!take_number(line, ' ', entry.time_ms) || !take_number(line, ' ', entry.at.value))
+    if (!next_record(packed, one))
       return false;
-    entry.value = std::make_shared<const std::string>(line);
-    out.push_back(std::move(entry));
+    out.push_back({one.time_ms, one.at, std::make_shared<const std::string>(one.value)});
   }
   return true;
 }
@@ -146,4 +142,11 @@ void take_field(partition_state& state, std::string_view field, std::string_view
 }
 
 } // namespace layout
+
+bool next_record(std::string_view& packed, packed_record& out) {
+  const auto end = std::min(packed.find('\n'), packed.size());
+  out.value = packed.substr(0, end);
+  packed.remove_prefix(std::min(end + 1, packed.size()));
+  return layout::take_number(out.value, ' ', out.time_ms) && layout::take_number(out.value, ' ', out.at.value);
+}
 } // namespace weir::redis

@@ -350,6 +350,27 @@ public:
                   }));
   }
 
+  void load_packed_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                       callback<packed_log> done) override {
+    reader_->send(one(std::string_view("XRANGE"), layout::log_key(partition, table), stream_id(from), stream_id(to),
+                      std::string_view("COUNT"), std::uint64_t{most}),
+                  1, [done = std::move(done)](result<replies> got) {
+                    if (!got)
+                      return done(tl::unexpected(std::move(got.error())));
+                    const auto held = std::make_shared<const replies>(std::move(*got));
+                    reply_view entries(held->front().get());
+                    if (entries.is_error())
+                      return done(tl::unexpected(classify(entries.text())));
+                    packed_log log{{}, held};
+                    log.batches.reserve(entries.size());
+                    for (std::size_t i = 0; i < entries.size(); ++i)
+                      log.batches.push_back({version_of_id(entries[i][0].text()),
+                                             number_of<std::uint64_t>(field_of(entries[i][1], "n"), 0),
+                                             field_of(entries[i][1], "d")});
+                    done(std::move(log));
+                  });
+  }
+
   void log_heads(partition_key partition, table_ref table, std::uint32_t most,
                  callback<std::vector<batch_head>> done) override {
     reader_->send(one(std::string_view("EVALSHA"), log_heads_script().sha, std::uint64_t{1},

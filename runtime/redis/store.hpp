@@ -12,6 +12,8 @@
 
 #include <functional>
 #include <map>
+#include <memory>
+#include <string_view>
 
 namespace weir::redis {
 
@@ -57,6 +59,29 @@ struct stored_row {
 struct stored_batch {
   version first;
   std::vector<log_entry> entries;
+};
+
+// One record of a packed entry, a view into it.
+struct packed_record {
+  std::int64_t time_ms = 0;
+  offset at;
+  std::string_view value; // JSON, without CR or LF
+};
+
+// One packed entry as Redis has it.
+struct packed_batch {
+  version first;
+  std::uint64_t records = 0;
+  std::string_view packed; // see next_record()
+};
+
+// Takes the first record off `packed`, which has at least one. False: it is damaged.
+bool next_record(std::string_view& packed, packed_record& out);
+
+// Packed entries as they came, for readers of many that take them apart on their own thread.
+struct packed_log {
+  std::vector<packed_batch> batches;
+  std::shared_ptr<const void> bytes; // what the batches look into
 };
 
 // A packed entry's head, without the records.
@@ -118,6 +143,9 @@ public:
   // Packed entries with id in [from, to], oldest first, at most `most` (newest first with `reverse`).
   virtual void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
                         bool reverse, callback<std::vector<stored_batch>> done) = 0;
+  // The same, oldest first and not taken apart.
+  virtual void load_packed_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                               callback<packed_log> done) = 0;
   virtual void log_heads(partition_key partition, table_ref table, std::uint32_t most,
                          callback<std::vector<batch_head>> done) = 0;
 

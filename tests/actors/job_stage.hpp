@@ -69,7 +69,7 @@ struct scheduled : world {
   std::vector<json> history(const std::string& of = "sum") {
     std::vector<json> out;
     bool got = false;
-    store->jobs().job_history({topology_name, "job:" + of, partition_id{0}}, 100, [&](auto texts) {
+    store->jobs().job_history({topology_name, "job:" + of, partition_id{0}}, 100, [&](const auto& texts) {
       got = true;
       for (const auto& text : *texts)
         out.push_back(json::parse(text));
@@ -80,6 +80,25 @@ struct scheduled : world {
       mine();
     }
     return out;
+  }
+  // How many checkpoints the job repository has.
+  std::size_t checkpoints() {
+    const partition_key key{topology_name, "job:sum", partition_id{0}};
+    redis::fence_token token;
+    std::size_t count = 0;
+    const auto first = [&](const auto& asking) { // this one before the others
+      const auto waiting = answers.size();
+      asking();
+      if (answers.size() > waiting) {
+        auto mine = std::move(answers.back());
+        answers.pop_back();
+        mine();
+      }
+    };
+    first([&] { store->jobs().read_job(key, [&](const auto& state) { token = state->token; }); });
+    // As the scheduler that has it already, which changes nothing.
+    first([&] { store->jobs().adopt_job(key, token, [&](const auto& a) { count = a->stored.checkpoints.size(); }); });
+    return count;
   }
   json stored() {
     const auto all = rows(table("totals"), {topology_name, "job:sum", partition_id{0}});

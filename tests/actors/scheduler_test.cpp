@@ -463,6 +463,60 @@ TEST(scheduler, reads_no_faster_than_the_throttle) {
   }
 }
 
+job_config grouping() {
+  auto j = counting({});
+  j.group_by = {"/k"};
+  j.chunk = 2;
+  return j;
+}
+
+table_config in_eight_shares() {
+  auto t = latest("now");
+  t.expected_rows = 64'000;
+  return t;
+}
+
+TEST(scheduler, stores_one_checkpoint_after_the_other) {
+  scheduled w(grouping(), in_eight_shares(), true);
+  for (int i = 0; i < 40; ++i)
+    w.put(fmt::format("m{}", i), fmt::format(R"({{"v":{},"k":"g{}"}})", i, i));
+  w.advance(3s);
+  w.demand();
+  std::size_t before = 0, most = 0;
+  for (int steps = 0; steps < 1'000 && w.history().empty(); ++steps) {
+    while (w.jobs->try_run_once()) {
+    }
+    if (w.answers.empty())
+      w.pass(100ms);
+    else {
+      auto next = std::move(w.answers.front());
+      w.answers.pop_front();
+      next();
+    }
+    const auto now = w.checkpoints();
+    EXPECT_LE(now, before + 1);
+    most = std::max(most, before = now);
+  }
+  EXPECT_EQ(most, 8u);
+  ASSERT_FALSE(w.history().empty());
+  EXPECT_EQ(w.history()[0]["status"], "COMPLETED");
+}
+
+TEST(scheduler, a_connection_to_redis_that_is_full_is_waited_for) {
+  for (std::size_t skip = 0; skip < 40; ++skip) {
+    scheduled w(grouping(), in_eight_shares());
+    for (int i = 0; i < 10; ++i)
+      w.put(fmt::format("m{}", i), fmt::format(R"({{"v":{},"k":"g{}"}})", i, i));
+    w.advance(500ms);
+    w.store->inject_read(support::fault::answer_error, skip, 1, ec::overloaded);
+    w.demand();
+    ASSERT_TRUE(w.until([&] { return !w.runs().empty(); }, 60s)) << skip;
+    w.store->clear_faults();
+    EXPECT_EQ(w.runs().at(0).status, "COMPLETED") << skip << w.runs().at(0).message;
+    EXPECT_EQ(w.runs().at(0).written, 10u);
+  }
+}
+
 TEST(scheduler, a_run_takes_its_parameters_and_an_execution_keeps_them) {
   auto j = counting({});
   j.parameters = {{"least", std::int64_t{2}}};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <fmt/format.h>
 
 namespace weir::support {
@@ -281,6 +282,22 @@ void memory_store::load_log(partition_key partition, table_ref table, version fr
                             bool reverse, callback<std::vector<stored_batch>> done) {
   impl_->read<std::vector<stored_batch>>(
       std::move(done), [&] { return impl_->partitions.log(partition, table, from, to, most, reverse); });
+}
+
+void memory_store::load_packed_log(partition_key partition, table_ref table, version from, version to,
+                                   std::uint32_t most, callback<packed_log> done) {
+  impl_->read<packed_log>(std::move(done), [&] {
+    const auto batches = impl_->partitions.log(partition, table, from, to, most, false);
+    auto texts = std::make_shared<std::deque<std::string>>();
+    packed_log out{{}, texts};
+    for (const auto& b : batches) {
+      auto& text = texts->emplace_back();
+      for (const auto& e : b.entries)
+        text += fmt::format("{}{} {} {}", text.empty() ? "" : "\n", e.time_ms, e.at.value, *e.value);
+      out.batches.push_back({b.first, b.entries.size(), text});
+    }
+    return out;
+  });
 }
 
 void memory_store::log_heads(partition_key partition, table_ref table, std::uint32_t most,

@@ -302,6 +302,15 @@ private:
           EXPECT_EQ((*a)[i].entries[e].time_ms, (*b)[i].entries[e].time_ms);
         }
       }
+      auto [c, d] = both<packed_log>([&](store& st, auto done) {
+        st.load_packed_log(s.key, {"l", 1}, version{base + 5000}, version{1ull << 53}, most, done);
+      });
+      ASSERT_EQ(c->batches.size(), d->batches.size());
+      for (std::size_t i = 0; i < c->batches.size(); ++i) {
+        EXPECT_EQ(c->batches[i].first, d->batches[i].first);
+        EXPECT_EQ(c->batches[i].records, d->batches[i].records);
+        EXPECT_EQ(c->batches[i].packed, d->batches[i].packed);
+      }
       break;
     }
     case 4: {

@@ -289,6 +289,25 @@ TEST_F(script, a_log_reserves_a_version_for_each_record_and_packs_them_in_one_en
   EXPECT_EQ(*(*r)[0].entries[1].value, "{\"a\":2}");
   EXPECT_EQ((*r)[0].entries[1].time_ms, 1001);
   EXPECT_EQ((*r)[0].entries[1].at, offset{1});
+  auto packed = answer_of<packed_log>(
+      [&](auto done) { c()->load_packed_log(p, {"l", 1}, version{0}, version{1ull << 53}, 100, done); });
+  ASSERT_TRUE(packed);
+  ASSERT_EQ(packed->batches.size(), 2u);
+  EXPECT_EQ(packed->batches[0].first, one.first);
+  EXPECT_EQ(packed->batches[0].records, 3u);
+  auto rest = packed->batches[0].packed;
+  std::vector<std::string> values;
+  for (packed_record record; !rest.empty();) {
+    ASSERT_TRUE(next_record(rest, record));
+    EXPECT_EQ(record.time_ms, 1000 + record.at.value);
+    values.emplace_back(record.value);
+  }
+  EXPECT_EQ(values, (std::vector<std::string>{"{\"a\":1}", "{\"a\":2}", "{\"a\":3}"}));
+  for (const std::string_view damaged : {"x 1 {}", "1 x {}", "1", "\n1 2 {}"}) {
+    auto text = damaged;
+    packed_record record;
+    EXPECT_FALSE(next_record(text, record)) << damaged;
+  }
   auto newest = answer_of<std::vector<stored_batch>>(
       [&](auto done) { c()->load_log(p, {"l", 1}, version{0}, version{1ull << 53}, 1, true, done); });
   ASSERT_TRUE(newest);
