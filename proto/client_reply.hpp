@@ -19,8 +19,7 @@ inline constexpr int internal = 100, unauthorized = 101, unknown_channel = 102, 
 // not.
 namespace client_close {
 inline constexpr std::uint16_t shutdown = 3001, expired = 3005, slow = 3008, no_pong = 3012, invalid_token = 3500,
-                               bad_request = 3501, stale = 3502, connection_limit = 3504, channel_limit = 3505,
-                               permission_denied = 3507, too_many_requests = 3509;
+                               bad_request = 3501, stale = 3502, permission_denied = 3507, too_many_requests = 3509;
 }
 
 // Unsubscribe codes: from 2500 on the client subscribes again by itself.

@@ -36,8 +36,10 @@ struct channel_options {
   std::size_t waiting_bytes =
       16 << 20;                      // change sets kept while a partition is being loaded; beyond, it is loaded again
   std::size_t cache_bytes = 4 << 20; // frames made for sessions that catch up, by lane
-  std::size_t conditions = 256;      // selections by a condition at a time: each looks at every change
-  std::size_t keys = 100'000;        // selections of single keys, and lanes
+  // Selections by a condition at a time that look at every change; and of those that ask a field to equal something, as
+  // many for each value: they look at the changes of rows that have it.
+  std::size_t conditions = 256;
+  std::size_t keys = 100'000;                  // keys and values of fields that selections are found by
   std::int64_t idle_selection_ms = 30'000;     // a selection that nobody uses is kept this long
   std::function<std::uint32_t()> new_short_id; // unique in the node; none: from 1
   view_limits view;

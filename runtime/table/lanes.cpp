@@ -59,6 +59,15 @@ std::string text_of(const lane_spec& spec) {
          (spec.delta ? "d" : "") + (spec.events ? "e" : "") + '\n' + spec.rows.text();
 }
 
+template <class Map>
+void erase_one(Map& from, std::string_view key, const kept_selection* selection) {
+  for (auto [at, end] = from.equal_range(key); at != end; ++at)
+    if (at->second == selection) {
+      from.erase(at);
+      return;
+    }
+}
+
 // One frame's text: pushes joined by new lines, or events. Bounded in bytes.
 struct writer {
   const lane& of;
@@ -143,10 +152,14 @@ lane_set::selected lane_set::select(const selection_spec& spec, std::int64_t now
     return {true, &known->second};
   }
   const bool few_keys = keyed_ && row_selection::keys_of(spec);
-  const auto evaluated = keyed_ ? evaluated_.size() : selections_.size();
-  if (few_keys ? by_key_.size() >= options_.keys : evaluated >= options_.conditions)
+  auto needed = few_keys ? std::nullopt : needed_by(spec.where);
+  const bool room = by_key_.size() + by_value_.size() < options_.keys;
+  if (needed && (!room || !by_value_.has_room_for(*needed, options_.conditions)))
+    needed.reset();
+  if (few_keys ? !room : !needed && evaluated_.size() >= options_.conditions)
     return {false, nullptr};
   kept_selection made;
+  made.needed = std::move(needed);
   made.hash = spec.hash();
   made.used_ms = now_ms;
   if (keyed_)
@@ -154,42 +167,103 @@ lane_set::selected lane_set::select(const selection_spec& spec, std::int64_t now
   else
     made.entries = std::make_unique<entry_selection>(spec, ring_, reader_);
   auto& kept = selections_.emplace(std::move(text), std::move(made)).first->second;
-  if (few_keys)
+  if (few_keys) {
     for (const auto& key : *kept.rows->keys())
       by_key_.emplace(key, &kept);
-  else if (keyed_)
+  } else if (kept.needed) {
+    by_value_.add(*kept.needed, &kept);
+    if (kept.rows)
+      kept.rows->walk({}, [&](const row_selection::entry& e) {
+        holders_.emplace(e.key, &kept); // a new one has no removals
+        return true;
+      });
+  } else {
     evaluated_.push_back(&kept);
+  }
   return {true, &kept};
 }
 
-void lane_set::feed(std::int64_t now_ms) {
-  const bool changed = fed_ != head();
-  if (!keyed_) {
-    for (auto& [text, kept] : selections_)
-      kept.entries->feed(ring_, reader_);
-  } else if (changed && !selections_.empty()) {
-    view_.walk(fed_, [&](const keyed_view::row& r) {
-      bool read = false, readable = true;
-      const auto hand = [&](kept_selection& to) {
-        if (r.value && to.rows->needs_fields() && !std::exchange(read, true))
-          readable = reader_.read(*r.value).empty();
-        if (!readable && to.rows->needs_fields())
-          return;
-        const auto before = to.rows->head();
-        to.rows->feed(r, reader_, now_ms);
-        if (to.rows->head() != before)
-          wake(to.quiet, now_ms);
-      };
-      for (auto [at, end] = by_key_.equal_range(r.key); at != end; ++at)
-        hand(*at->second);
-      for (auto* s : evaluated_)
-        hand(*s);
-      return true;
-    });
+// It goes: nothing leads to it any more.
+void lane_set::forget(kept_selection& kept) {
+  if (kept.needed) {
+    by_value_.remove(*kept.needed, &kept);
+    if (kept.rows)
+      kept.rows->walk({}, [&](const row_selection::entry& e) {
+        if (e.value)
+          erase_one(holders_, e.key, &kept);
+        return true;
+      });
+  } else if (kept.rows && kept.rows->keys()) {
+    for (const auto& key : *kept.rows->keys())
+      erase_one(by_key_, key, &kept);
+  } else {
+    std::erase(evaluated_, &kept);
   }
+}
+
+void lane_set::feed(std::int64_t now_ms) {
+  if (fed_ == head())
+    return;
+  if (!selections_.empty())
+    keyed_ ? feed_rows(now_ms) : feed_entries();
   fed_ = head();
-  if (changed)
-    wake(quiet_, now_ms);
+  wake(quiet_, now_ms);
+}
+
+void lane_set::feed_rows(std::int64_t now_ms) {
+  view_.walk(fed_, [&](const keyed_view::row& r) {
+    bool read = false, readable = true;
+    const auto can_read = [&] {
+      if (r.value && !std::exchange(read, true))
+        readable = reader_.read(*r.value).empty();
+      return readable;
+    };
+    const auto hand = [&](kept_selection& to) {
+      if (!to.rows->needs_fields() || can_read())
+        feed_row(to, r, now_ms);
+    };
+    for (auto [at, end] = by_key_.equal_range(r.key); at != end; ++at)
+      hand(*at->second);
+    for (auto* s : evaluated_)
+      hand(*s);
+    if (by_value_.size() == 0 || !can_read())
+      return true;
+    concerned_.clear();
+    for (auto [at, end] = holders_.equal_range(r.key); at != end; ++at)
+      concerned_.push_back(at->second);
+    if (r.value)
+      by_value_.visit(reader_, [&](kept_selection& s) { concerned_.push_back(&s); });
+    std::sort(concerned_.begin(), concerned_.end());
+    concerned_.erase(std::unique(concerned_.begin(), concerned_.end()), concerned_.end());
+    for (auto* s : concerned_) {
+      const bool had = s->rows->find(r.key) != nullptr;
+      feed_row(*s, r, now_ms);
+      const bool has = s->rows->find(r.key) != nullptr;
+      if (has && !had)
+        holders_.emplace(r.key, s);
+      if (had && !has)
+        erase_one(holders_, r.key, s);
+    }
+    return true;
+  });
+}
+
+void lane_set::feed_row(kept_selection& to, const keyed_view::row& r, std::int64_t now_ms) {
+  const auto before = to.rows->head();
+  to.rows->feed(r, reader_, now_ms);
+  if (to.rows->head() != before)
+    wake(to.quiet, now_ms);
+}
+
+void lane_set::feed_entries() {
+  const auto first = ring_.first();
+  for (auto at = std::max(arrival{fed_.value + 1}, first); at <= ring_.head(); ++at.value) {
+    if (!reader_.read(*ring_.at(at).value).empty())
+      continue;
+    for (auto* s : evaluated_)
+      s->entries->feed(at, first, reader_);
+    by_value_.visit(reader_, [&](kept_selection& s) { s.entries->feed(at, first, reader_); });
+  }
 }
 
 // --- lanes
@@ -461,10 +535,7 @@ void lane_set::tick(std::int64_t now_ms) {
       ++at;
       continue;
     }
-    if (kept.rows) {
-      std::erase(evaluated_, &kept);
-      std::erase_if(by_key_, [&](const auto& k) { return k.second == &kept; });
-    }
+    forget(kept);
     at = selections_.erase(at);
   }
 }
@@ -477,6 +548,8 @@ void lane_set::clear() {
   by_id_.clear();
   lanes_.clear();
   by_key_.clear();
+  by_value_.clear();
+  holders_.clear();
   evaluated_.clear();
   selections_.clear();
   fed_ = head();

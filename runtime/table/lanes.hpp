@@ -5,6 +5,7 @@
 #include "runtime/table/channel.hpp"
 #include "runtime/table/record_reader.hpp"
 #include "runtime/table/selection.hpp"
+#include "runtime/table/value_index.hpp"
 #include "runtime/table/view_chain.hpp"
 
 #include <cstdint>
@@ -39,6 +40,7 @@ struct kept_selection {
   std::unique_ptr<row_selection> rows;      // keyed tables
   std::unique_ptr<entry_selection> entries; // logs
   std::string hash;
+  std::optional<needed_value> needed; // if it is found by it
   std::int64_t used_ms = 0;
   std::size_t lanes = 0;
   quiet_lanes quiet; // keyed tables
@@ -99,6 +101,10 @@ private:
   bool holds(const lane& l, arrival from) const;
   fan_out frame_after(lane& l, arrival from, std::int64_t now_ms, bool live);
   bool advance(lane& l, std::int64_t now_ms);
+  void feed_rows(std::int64_t now_ms);
+  void feed_entries();
+  void feed_row(kept_selection& to, const keyed_view::row& r, std::int64_t now_ms);
+  void forget(kept_selection& kept);
   quiet_lanes& quiet_of(lane& l);
   void wake(quiet_lanes& quiet, std::int64_t now_ms);
   void mark(lane& l);
@@ -114,7 +120,11 @@ private:
   arrival fed_;
   std::map<std::string, kept_selection> selections_; // by selection_spec::text
   std::unordered_multimap<std::string, kept_selection*, text_hash, std::equal_to<>> by_key_;
-  std::vector<kept_selection*> evaluated_;             // those that may hold any key
+  value_index by_value_;
+  // Which of those that are found by a value have a row: it may have another value by now.
+  std::unordered_multimap<std::string, kept_selection*, text_hash, std::equal_to<>> holders_;
+  std::vector<kept_selection*> evaluated_;             // all others: each looks at every change
+  std::vector<kept_selection*> concerned_;             // scratch
   std::map<std::string, std::unique_ptr<lane>> lanes_; // by what makes a lane
   std::unordered_map<std::uint32_t, lane*> by_id_;
   std::uint32_t next_id_ = 1;

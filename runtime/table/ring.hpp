@@ -56,6 +56,8 @@ public:
   void forget(partition_id partition);
 
   arrival head() const { return head_; }
+  // Of the oldest entry that is there; above head() where there is none.
+  arrival first() const { return arrival{head_.value + 1 - entries_.size()}; }
   bool holds(arrival from) const { return from.value + entries_.size() >= head_.value && from <= head_; }
   // As keyed_view::cursor_for.
   std::optional<arrival> cursor_for(version seen) const;

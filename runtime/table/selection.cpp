@@ -156,20 +156,18 @@ std::size_t row_selection::first_after(arrival from) const {
 }
 
 entry_selection::entry_selection(const selection_spec& spec, const log_ring& ring, record_reader& reader)
-    : filter_(spec.where), fed_{ring.head().value - ring.size()} {
-  feed(ring, reader);
+    : filter_(spec.where) {
+  const arrival first = ring.first();
+  for (auto at = first; at <= ring.head(); ++at.value)
+    if (reader.read(*ring.at(at).value).empty())
+      feed(at, first, reader);
 }
 
-void entry_selection::feed(const log_ring& ring, record_reader& reader) {
-  const arrival first{ring.head().value - ring.size()}; // entries behind it are there
-  fed_ = std::max(fed_, first);
-  while (!chosen_.empty() && chosen_.front() <= first)
+void entry_selection::feed(arrival at, arrival first, const record_reader& reader) {
+  while (!chosen_.empty() && chosen_.front() < first)
     chosen_.pop_front();
-  while (fed_ < ring.head()) {
-    ++fed_.value;
-    if (filter_.matches(*ring.at(fed_).value, reader))
-      chosen_.push_back(fed_);
-  }
+  if (filter_.matches(reader))
+    chosen_.push_back(at);
 }
 
 std::optional<arrival> entry_selection::after(arrival from) const {

@@ -165,16 +165,17 @@ void walk_rows(const keyed_view& view, const row_selection* chosen, arrival from
 // The entries of a log that some subscribers see, by their arrival. Not thread-safe. Bounded by the ring.
 class entry_selection {
 public:
+  // Chooses among all entries of the ring. `reader` is scratch.
   entry_selection(const selection_spec& spec, const log_ring& ring, record_reader& reader);
 
-  void feed(const log_ring& ring, record_reader& reader);
+  // The entry at `at` has come, behind all others; `reader` has read it. `first`: of those that the ring still has.
+  void feed(arrival at, arrival first, const record_reader& reader);
   // The first chosen entry after `from`; nothing: none.
   std::optional<arrival> after(arrival from) const;
 
 private:
   const where filter_;
-  std::deque<arrival> chosen_;
-  arrival fed_;
+  std::deque<arrival> chosen_; // some at its front may have left the ring
 };
 
 } // namespace weir::table

@@ -1,9 +1,11 @@
 // Lanes: filters, single keys, paces, deltas, tags, short names, events, history.
 #include "runtime/config/condition.hpp"
 #include "runtime/table/fossil.hpp"
+#include "runtime/table/value_index.hpp"
 #include "tests/unit/view/view_test.hpp"
 
 #include <gtest/gtest.h>
+#include <map>
 #include <random>
 
 namespace {
@@ -324,13 +326,141 @@ TEST(lanes, too_many_conditions_are_refused_and_one_that_nobody_uses_makes_room)
   auto o = options();
   o.conditions = 2;
   ready c(o);
-  const auto a = c.subscribe(wants(R"({"/n":1})"), 0), b = c.subscribe(wants(R"({"/n":2})"), 0);
-  EXPECT_EQ(c.subscribe(wants(R"({"/n":3})"), 0).code, 106);
-  EXPECT_EQ(c.subscribe(wants(R"({"/n":2})"), 0).code, 0) << "one that is there already";
+  const auto above = [](int n) { return wants(R"({"/n":{"gt":)" + std::to_string(n) + "}}"); };
+  const auto a = c.subscribe(above(1), 0), b = c.subscribe(above(2), 0);
+  EXPECT_EQ(c.subscribe(above(3), 0).code, 106);
+  EXPECT_EQ(c.subscribe(above(2), 0).code, 0) << "one that is there already";
   EXPECT_EQ(c.subscribe(wants({}, "a"), 0).code, 0) << "keys are found by an index";
+  EXPECT_EQ(c.subscribe(wants(R"({"/n":3})"), 0).code, 0) << "so are values";
   c.close(a.lane);
   c.tick(o.idle_selection_ms + 1);
-  EXPECT_EQ(c.subscribe(wants(R"({"/n":3})"), o.idle_selection_ms + 1).code, 0);
+  EXPECT_EQ(c.subscribe(above(3), o.idle_selection_ms + 1).code, 0);
+}
+
+TEST(lanes, as_many_conditions_as_users_can_ask_a_field_to_equal_something) {
+  auto o = options();
+  o.conditions = 2;
+  o.keys = 1'000;
+  ready c(o);
+  std::vector<table::lane_id> lanes;
+  for (int n = 0; n < 1'000; ++n) {
+    const auto reply = c.subscribe(wants(R"({"/n":)" + std::to_string(n) + "}"), 0);
+    ASSERT_EQ(reply.code, 0) << n;
+    ASSERT_EQ(json::parse(reply.body)["state"].size(), n >= 1 && n <= 3 ? 1u : 0u) << n;
+    lanes.push_back(reply.lane);
+  }
+  for (int n = 1'000; n < 1'003; ++n) // two of them look at every change
+    EXPECT_EQ(c.subscribe(wants(R"({"/n":)" + std::to_string(n) + "}"), 0).code, n < 1'002 ? 0 : 106) << n;
+  apply(c, rows(0, 10, 20, {{"a", R"({"n":700.0})"}, {"b", ""}, {"d", R"({"n":3})"}}));
+  const auto out = c.flush(0);
+  EXPECT_EQ(out.lanes.size(), 4u) << "1, which a left, 2, which b left, 3 and 700";
+  EXPECT_EQ(of_lane(out, lanes[1]).at(0)["removed"], true);
+  EXPECT_EQ(of_lane(out, lanes[2]).at(0)["removed"], true);
+  EXPECT_EQ(of_lane(out, lanes[3]).at(0)["key"], "d");
+  EXPECT_EQ(of_lane(out, lanes[700]).at(0)["key"], "a");
+  for (const auto lane : lanes)
+    c.close(lane);
+  c.tick(o.idle_selection_ms + 1);
+  EXPECT_EQ(c.subscribe(wants(R"({"/n":1002})"), o.idle_selection_ms + 1).code, 0);
+  apply(c, rows(0, 20, 30, {{"a", R"({"n":3})"}, {"d", ""}})); // nothing of those that went is looked at
+  EXPECT_TRUE(c.flush(o.idle_selection_ms + 2).lanes.empty());
+}
+
+TEST(lanes, so_many_conditions_of_one_value_are_looked_up_and_as_many_more_look_at_every_change) {
+  auto o = options();
+  o.conditions = 2;
+  ready c(o);
+  const auto both = [](int above) { return wants(R"({"/n":3,"/m":{"gt":)" + std::to_string(above) + "}}"); };
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(c.subscribe(both(i), 0).code, 0) << i;
+  EXPECT_EQ(c.subscribe(both(4), 0).code, 106);
+}
+
+TEST(lanes, so_many_fields_are_looked_up_and_conditions_on_others_look_at_every_change) {
+  auto o = options();
+  o.conditions = 2;
+  ready c(o);
+  const auto on = [](std::size_t field) { return wants(R"({"/f)" + std::to_string(field) + R"(":1})"); };
+  for (std::size_t i = 0; i < table::value_index::most_fields + 2; ++i)
+    EXPECT_EQ(c.subscribe(on(i), 0).code, 0) << i;
+  EXPECT_EQ(c.subscribe(on(100), 0).code, 106);
+}
+
+// Whatever a condition is found by, its subscriber's rows are those that match.
+TEST(lanes, what_a_condition_is_found_by_changes_nothing_in_what_it_chooses) {
+  const std::vector<std::string> texts = {
+      "null", "true",  "false",  "0",      "1",   "1.0", "-0.0", "2.5", "18446744073709551615",
+      "1e30", R"("")", R"("1")", R"("a")", "[1]", "{}"};
+  const std::vector<std::string> wheres = {R"({"/v":null})",
+                                           R"({"/v":true})",
+                                           R"({"/v":0})",
+                                           R"({"/v":1})",
+                                           R"({"/v":1.0})",
+                                           R"({"/v":2.5})",
+                                           R"({"/v":18446744073709551615})",
+                                           R"({"/v":1e30})",
+                                           R"({"/v":""})",
+                                           R"({"/v":"1"})",
+                                           R"({"/v":"a"})",
+                                           R"({"/v":{"in":[1,"a",true]}})",
+                                           R"({"/v":{"in":["a","b"]},"/w":{"gte":1}})",
+                                           R"({"/w":2,"/v":"a"})",
+                                           R"({"any":[{"/v":1},{"/w":1}]})",
+                                           R"({"/w":{"ne":1}})"};
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    auto plain = options();
+    plain.keys = 0; // none is found by a value: each looks at every change
+    ready found, looking(plain);
+    std::map<table::lane_id, std::size_t> which[2];
+    std::vector<std::map<std::string, json>> shown[2];
+    channel* both[] = {&found, &looking};
+    for (int side = 0; side < 2; ++side) {
+      shown[side].resize(wheres.size());
+    }
+    std::uint64_t at = 10;
+    const auto subscribe = [&](std::size_t i) {
+      for (int side = 0; side < 2; ++side) {
+        const auto reply = both[side]->subscribe(wants(wheres[i]), 0);
+        ASSERT_EQ(reply.code, 0) << wheres[i];
+        which[side][reply.lane] = i;
+        for (const auto& row : json::parse(reply.body)["state"])
+          shown[side][i][row["key"]] = row["data"];
+      }
+    };
+    for (std::size_t i = 0; i < wheres.size() / 2; ++i)
+      subscribe(i);
+    for (int step = 0; step < 60; ++step) {
+      if (step == 30)
+        for (std::size_t i = wheres.size() / 2; i < wheres.size(); ++i)
+          subscribe(i);
+      std::vector<std::pair<std::string, std::string>> changed;
+      for (unsigned n = random() % 4; n > 0; --n) {
+        const auto key = std::string(1, static_cast<char>('a' + random() % 6));
+        changed.emplace_back(key, random() % 5 == 0 ? ""
+                                                    : R"({"v":)" + texts[random() % texts.size()] + R"(,"w":)" +
+                                                          std::to_string(random() % 3) + "}");
+      }
+      for (auto* c : both)
+        apply(*c, rows(0, at, at + 10, changed));
+      at += 10;
+      if (random() % 3 == 0)
+        continue;
+      for (int side = 0; side < 2; ++side)
+        for (const auto& l : both[side]->flush(0).lanes)
+          for (const auto& f : l.frames)
+            for (const auto& line : lines(f)) {
+              const auto& pub = line["push"]["pub"];
+              auto& of = shown[side][which[side].at(l.lane)];
+              if (pub.contains("removed"))
+                of.erase(pub["key"]);
+              else
+                of[pub["key"]] = pub["data"];
+            }
+      ASSERT_EQ(shown[0], shown[1]) << step;
+    }
+  }
 }
 
 TEST(lanes, a_lane_that_is_closed_leaves_its_laggards_to_begin_anew) {
@@ -340,6 +470,40 @@ TEST(lanes, a_lane_that_is_closed_leaves_its_laggards_to_begin_anew) {
   c.close(reply.lane);
   EXPECT_EQ(c.lanes(), 0u);
   EXPECT_TRUE(c.catch_up(reply.lane, reply.at, 0).gone);
+}
+
+TEST(lanes, entries_of_a_log_are_found_by_what_a_field_equals) {
+  auto o = options();
+  o.ring.entries = 6;
+  channel c(table_of(table_kind::log), 1, {partition(0)}, o);
+  c.load({stored(0, 10, 10)}, 0);
+  apply(c, entries(0, 10, 20, 100, 4)); // offsets 100..103
+  const auto ask = [&](std::string_view where) {
+    auto r = wants(where);
+    r.map = false;
+    return c.subscribe(r, 0);
+  };
+  const auto one = ask(R"({"/o":103})"), some = ask(R"({"/o":{"in":[101,105,111]}})"),
+             later = ask(R"({"/o":{"gte":103}})");
+  const auto history = [&](std::string_view where) {
+    table::history_request h;
+    h.limit = -1;
+    return json::parse(c.history(h, wants(where).lane.rows, 0).body)["publications"].size();
+  };
+  EXPECT_EQ(history(R"({"/o":103})"), 1u);
+  EXPECT_EQ(history(R"({"/o":{"in":[101,105,111]}})"), 1u);
+  apply(c, entries(0, 23, 30, 104, 4)); // 104..107: 100 and 101 leave the ring
+  auto out = c.flush(0);
+  EXPECT_TRUE(of_lane(out, one.lane).empty());
+  ASSERT_EQ(of_lane(out, some.lane).size(), 1u);
+  EXPECT_EQ(of_lane(out, some.lane)[0]["data"]["o"], 105);
+  EXPECT_EQ(of_lane(out, later.lane).size(), 4u);
+  EXPECT_EQ(history(R"({"/o":{"in":[101,105,111]}})"), 1u) << "101 has left the ring";
+  apply(c, entries(0, 33, 40, 108, 4));
+  out = c.flush(0);
+  ASSERT_EQ(of_lane(out, some.lane).size(), 1u);
+  EXPECT_EQ(of_lane(out, some.lane)[0]["data"]["o"], 111);
+  EXPECT_EQ(of_lane(out, later.lane).size(), 4u);
 }
 
 TEST(lanes, a_log_can_be_filtered_and_its_history_be_asked_for) {
