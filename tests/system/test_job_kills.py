@@ -231,3 +231,33 @@ def test_a_paused_scheduler_s_writes_are_refused_when_it_wakes(kraft, redis_serv
     ended = cluster.of(second, execution)
     assert ended["takeovers"] >= 1
     cluster.assert_written_once(ended)
+
+
+def test_a_node_that_is_paused_in_its_transaction_leaves_nothing_of_it(kraft, redis_server, weir_node, restart):
+    """The other node fences its producer, and what it sends or commits when it wakes is refused."""
+    out = kraft.topic("sums", 2)
+    cluster = Cluster(kraft, redis_server, weir_node, restart, 2, out, once=True)
+    first = cluster.scheduling()
+    second = next(node for node in cluster.nodes if node is not first)
+    with kraft.watch(out) as records:
+        execution = cluster.begin(first)
+        deadline = time.monotonic() + 60
+        while records() == 0:  # without a pause: a transaction takes a tenth of a second
+            assert time.monotonic() < deadline, f"no records of {execution}: {cluster.newest()}\n{first.tail()}"
+        first.process.signal(signal.SIGSTOP)
+    assert cluster.newest()[1] in OPEN, "the transaction was over before the node was paused"
+    try:
+        wait_for(lambda: second.metric("weir_scheduling") == 1, 2 * LEASE_S + 1, "the second node to schedule")
+        wait_for(lambda: cluster.newest()[1] not in OPEN, 60, lambda: f"the execution to end\n{second.tail()}")
+        before = len(kraft.read_all(out))
+    finally:
+        first.process.signal(signal.SIGCONT)
+    wait_for(lambda: first.metric("weir_scheduling") == 0, 30, "the first node to notice")
+    ended = cluster.wait_over(execution)
+    cluster.assert_written_once(ended)
+    assert ended["takeovers"] >= 1
+    # What it had under way is refused by now: another execution of its own would wait for it.
+    wait_for(lambda: "fenced" in first.log() or first.metric("weir_job_fenced_total") > 0, 30, lambda: f"the paused node's transaction to be refused\n{first.tail()}")
+    found = kraft.read_all(out)
+    assert len(found) == before == ROWS
+    assert {(r.key, r.value) for r in found} == {(b"k%d" % i, b'{"n":1,"v":%d}' % i) for i in range(ROWS)}
