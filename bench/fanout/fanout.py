@@ -102,11 +102,12 @@ class Weir:
 class Peer:
     beside = None
 
-    def __init__(self, name: str, command: list[str], protocol: str, path: str, publish: str):
+    def __init__(self, name: str, command: list[str], protocol: str, path: str, publish: str, through: str | None = None):
+        """Rows go to its control port, or `through` something else."""
         self.protocol, self.path = protocol, path
         self.piped = Piped(name, command)
         self.port, self.pid = self.piped.hello["port"], self.piped.child.pid
-        self.publish = publish + str(self.piped.hello["control"])
+        self.publish = through or publish + str(self.piped.hello["control"])
 
     def close(self) -> None:
         self.piped.close()
@@ -119,6 +120,9 @@ def make_server(name: str, folder: pathlib.Path, cluster: Cluster | None, args):
         return Weir(folder, cluster, args.partitions, args.before)
     if name == "writer":
         return Peer(name, [str(BUILD / "bench_fanout_writer")], "raw", "/", "tcp:")
+    if name == "kafka-writer":
+        topic = cluster.topic("fanout", 1)
+        return Peer(name, [str(BUILD / "bench_fanout_writer"), cluster.bootstrap, topic], "raw", "/", "", f"kafka:{cluster.bootstrap}/{topic}")
     if name == "socketify":
         return Peer(name, [str(ROOT / "build" / "venv-socketify" / "bin" / "python"), str(HERE / "socketify" / "server.py")], "raw", "/", "ws:")
     return Peer(name, [str(PEERS / "centrifuge")], "stream", "/connection/websocket", "tcp:")
@@ -348,7 +352,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/fanout/run")
     parser.add_argument("--sessions", type=lambda text: [int(word) for word in text.split(",")], help="one or several numbers (1000,5000; --latency 1000; --stalled, --storm 10000)")
     parser.add_argument("--quick", action="store_true", help="does it work at all? 100 sessions, one round, one second of each pattern; figures mean nothing")
-    parser.add_argument("--servers", type=lambda text: text.split(","), default=["weir", "writer", "socketify", "centrifuge"])
+    parser.add_argument("--servers", type=lambda text: text.split(","), default=["weir", "writer", "kafka-writer", "socketify", "centrifuge"])
     parser.add_argument("--before", type=pathlib.Path, help="another build of weir, measured beside it")
     parser.add_argument("--patterns", type=lambda text: text.split(","), default=list(PATTERNS))
     parser.add_argument("--rounds", type=int, help="median of so many (3; --latency, --storm 1)")
@@ -379,7 +383,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    cluster = Cluster(folder / "kafka", "kraft", jit="full").start() if mode != "compare" or {"weir", "before"} & set(args.servers) else None
+    cluster = Cluster(folder / "kafka", "kraft", jit="full").start() if mode != "compare" or {"weir", "before", "kafka-writer"} & set(args.servers) else None
     try:
         found = {"machine": about, "arguments": {name: str(value) for name, value in vars(args).items()}, **{"compare": compare, "stalled": stalled, "latency": latency, "storm": storm}[mode](folder, cluster, args)}
     finally:

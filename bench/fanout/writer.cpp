@@ -1,10 +1,12 @@
 // The ceiling: a server that does nothing but write what it is given to every WebSocket, by one thread, one send a
 // socket for all that came at once. No rows, no positions, no catching up, no slow clients (what does not fit waits).
 //
-//   bench_fanout_writer
+//   bench_fanout_writer [BROKERS TOPIC]
 //
 // Prints {"port","control"}: WebSockets connect to the one, whoever publishes writes lines to the other. The lines that
-// are there when it looks go out joined by line breaks, as one text message. Ends with its standard input.
+// are there when it looks go out joined by line breaks, as one text message. Ends with its standard input. With a topic
+// it writes the values of its records, from the end on: the ceiling of a server that gets its rows from Kafka, with the
+// broker beside it on the same cores.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -13,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <librdkafka/rdkafka.h>
 #include <memory>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +25,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -72,6 +76,8 @@ public:
     std::printf("{\"port\":%u,\"control\":%u}\n", port_, control_port_);
     std::fflush(stdout);
   }
+
+  std::uint16_t control_port() const { return control_port_; }
 
   void serve() {
     std::array<epoll_event, 512> events;
@@ -216,12 +222,89 @@ private:
   std::string lines_;
 };
 
+[[noreturn]] void refuse(const std::string& why) {
+  std::fprintf(stderr, "bench_fanout_writer: %s\n", why.c_str());
+  std::exit(1);
+}
+
+// Hands the values of new records to the control port, as a publisher would.
+class feed {
+public:
+  feed(const char* brokers, const char* topic, std::uint16_t control) {
+    char why[512];
+    auto* conf = rd_kafka_conf_new();
+    const auto set = [&](const char* name, const char* value) {
+      if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK)
+        refuse(why);
+    };
+    set("bootstrap.servers", brokers);
+    set("group.id", "writer");
+    set("enable.auto.commit", "false");
+    set("fetch.wait.max.ms", "500"); // the broker answers at once when there is something
+    kafka_ = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (!kafka_)
+      refuse(why);
+    rd_kafka_poll_set_consumer(kafka_);
+    auto* where = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(where, topic, 0)->offset = RD_KAFKA_OFFSET_END;
+    if (const auto failed = rd_kafka_assign(kafka_, where))
+      refuse(rd_kafka_err2str(failed));
+    rd_kafka_topic_partition_list_destroy(where);
+    to_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(control);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int on = 1;
+    ::setsockopt(to_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (::connect(to_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0)
+      die("the control port");
+  }
+
+  // Until the process ends.
+  void run() {
+    auto* queue = rd_kafka_queue_get_consumer(kafka_);
+    std::array<rd_kafka_message_t*, 1'000> got;
+    std::string lines;
+    for (;;) {
+      const auto n = rd_kafka_consume_batch_queue(queue, 100, got.data(), 1);
+      if (n <= 0)
+        continue;
+      // What else is there goes along, as with a publisher's lines.
+      const auto more = rd_kafka_consume_batch_queue(queue, 0, got.data() + 1, got.size() - 1);
+      lines.clear();
+      for (ssize_t i = 0; i < 1 + std::max<ssize_t>(more, 0); ++i) {
+        const auto& m = *got[static_cast<std::size_t>(i)];
+        if (m.err && m.err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+          refuse(rd_kafka_message_errstr(&m));
+        if (!m.err)
+          lines.append(static_cast<const char*>(m.payload), m.len) += '\n';
+        rd_kafka_message_destroy(got[static_cast<std::size_t>(i)]);
+      }
+      for (std::string_view left = lines; !left.empty();) {
+        const auto sent = ::send(to_, left.data(), left.size(), MSG_NOSIGNAL);
+        if (sent <= 0)
+          return;
+        left.remove_prefix(static_cast<std::size_t>(sent));
+      }
+    }
+  }
+
+private:
+  rd_kafka_t* kafka_ = nullptr;
+  int to_ = -1;
+};
+
 } // namespace
 
-int main() {
+int main(int argc, char** argv) {
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  writer().serve();
+  writer w;
+  if (argc == 3)
+    std::thread([f = feed(argv[1], argv[2], w.control_port())]() mutable { f.run(); }).detach();
+  w.serve();
+  std::_Exit(0); // the feed has nothing to bring to an end
 }
