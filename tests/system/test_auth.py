@@ -1,11 +1,13 @@
 """Tokens on the real binary: who gets in, for how long, and to which tables; by the SDK, by REST and by the commands."""
 
+import contextlib
 import json
 from urllib.parse import quote
 
 import pytest
 from harness.events import EventReader
 from harness.fleet import Expected, Sender, differences, load, topology
+from harness.kafka import Record
 from harness.node import weir
 from harness.ports import free_port
 from harness.raw import RawWebSocket
@@ -275,6 +277,31 @@ def test_other_rows_are_not_even_known_by_their_keys(kraft, guarded, seed):
         client.replies(1)
         client.say({"id": 4, "subscribe": {**subscribe, "phase": 1, "recover": True, "epoch": state["epoch"], "offset": position}})
         assert client.replies(1)[0]["error"]["code"] == 112
+
+
+def test_each_of_many_users_is_told_of_rows_that_become_theirs_or_do_not_stay(kraft, guarded):
+    """More of them than conditions of other forms are taken at a time."""
+    topic, node = guarded()
+    users = 600
+
+    def give(to) -> None:
+        kraft.produce(topic, [Record(b"row-%d" % i, b'{"machine":"row-%d","owner":"user-%d"}' % (i, to(i)), i % 4, 1000 + i) for i in range(users)])
+        wait_for(lambda: {key: row.get("owner") for key, row in node.rows("machines").items()} == {f"row-{i}": f"user-{to(i)}" for i in range(users)}, 30, "the rows")
+
+    give(lambda i: i)
+    with contextlib.ExitStack() as open_ones:
+        clients = [open_ones.enter_context(RawWebSocket(node.port)) for _ in range(users)]
+        for number, client in enumerate(clients):
+            client.say({"id": 1, "connect": {"token": token({"table": "machines", "where": {"/owner": f"user-{number}"}})}}, {"id": 2, "subscribe": {"channel": "machines", "type": 1, "phase": 2}})
+        for number, client in enumerate(clients):
+            assert [row["key"] for row in client.replies(2)[1]["subscribe"]["state"]] == [f"row-{number}"]
+        give(lambda i: (i + 1) % users)
+        for number, client in enumerate(clients):
+            told = {}
+            while len(told) < 2:
+                told |= {part["push"]["pub"]["key"]: part["push"]["pub"] for part in client.replies(1)}
+            assert told.keys() == {f"row-{number}", f"row-{(number - 1) % users}"}
+            assert told[f"row-{number}"]["removed"] and told[f"row-{(number - 1) % users}"]["data"]["owner"] == f"user-{number}"
 
 
 def test_a_log_shows_the_permitted_entries_live_by_recovery_and_by_history(kraft, guarded, seed):
