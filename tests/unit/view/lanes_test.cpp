@@ -425,7 +425,8 @@ TEST(lanes, what_a_condition_is_found_by_changes_nothing_in_what_it_chooses) {
         const auto reply = both[side]->subscribe(wants(wheres[i]), 0);
         ASSERT_EQ(reply.code, 0) << wheres[i];
         which[side][reply.lane] = i;
-        for (const auto& row : json::parse(reply.body)["state"])
+        auto body = json::parse(reply.body);
+        for (const auto& row : body["state"])
           shown[side][i][row["key"]] = row["data"];
       }
     };
