@@ -1,5 +1,5 @@
 // One execution of a job on the node that schedules, from its begin to its end: writes each step into the job
-// repository, splits the input among reducers and stores their checkpoints, has merged what they found, hands the rows
+// repository, splits the input among reducers and stores their checkpoints, has what they found merged, hands the rows
 // to the job's writer and to a Kafka topic. Owned by its job (actors/job_runner); runs in the scheduler actor.
 #pragma once
 

@@ -1,4 +1,4 @@
-// What all parts of the load generator use.
+// What the programs of this benchmark use.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@ using steady = std::chrono::steady_clock;
 
 // Ends the process, which fails the measurement.
 [[noreturn]] inline void die(const std::string& what) {
-  std::fprintf(stderr, "bench_fanout_load: %s\n", what.c_str());
+  std::fprintf(stderr, "bench_fanout: %s\n", what.c_str());
   std::exit(1);
 }
 

@@ -7,6 +7,9 @@
 // are there when it looks go out joined by line breaks, as one text message. Ends with its standard input. With a topic
 // it writes the values of its records, from the end on: the ceiling of a server that gets its rows from Kafka, with the
 // broker beside it on the same cores.
+#include "basics.hpp"
+#include "publisher.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -27,6 +30,7 @@
 #include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -222,77 +226,54 @@ private:
   std::string lines_;
 };
 
-[[noreturn]] void refuse(const std::string& why) {
-  std::fprintf(stderr, "bench_fanout_writer: %s\n", why.c_str());
-  std::exit(1);
-}
-
-// Hands the values of new records to the control port, as a publisher would.
+// Hands the values of a topic's new records to the control port, as a publisher would; in a thread of its own.
 class feed {
 public:
-  feed(const char* brokers, const char* topic, std::uint16_t control) {
+  feed(const char* brokers, const char* topic, std::uint16_t control)
+      : to_(fanout::publish_to_peer(control, nullptr, {}, {})) {
     char why[512];
     auto* conf = rd_kafka_conf_new();
-    const auto set = [&](const char* name, const char* value) {
+    for (const auto& [name, value] : {std::pair("bootstrap.servers", brokers), std::pair("group.id", "writer"),
+                                      std::pair("enable.auto.commit", "false")})
       if (rd_kafka_conf_set(conf, name, value, why, sizeof why) != RD_KAFKA_CONF_OK)
-        refuse(why);
-    };
-    set("bootstrap.servers", brokers);
-    set("group.id", "writer");
-    set("enable.auto.commit", "false");
-    set("fetch.wait.max.ms", "500"); // the broker answers at once when there is something
+        fanout::die(why);
     kafka_ = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (!kafka_)
-      refuse(why);
+      fanout::die(why);
     rd_kafka_poll_set_consumer(kafka_);
     auto* where = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(where, topic, 0)->offset = RD_KAFKA_OFFSET_END;
     if (const auto failed = rd_kafka_assign(kafka_, where))
-      refuse(rd_kafka_err2str(failed));
+      fanout::die(rd_kafka_err2str(failed));
     rd_kafka_topic_partition_list_destroy(where);
-    to_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_port = htons(control);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const int on = 1;
-    ::setsockopt(to_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (::connect(to_, reinterpret_cast<sockaddr*>(&at), sizeof at) != 0)
-      die("the control port");
   }
 
   // Until the process ends.
   void run() {
     auto* queue = rd_kafka_queue_get_consumer(kafka_);
     std::array<rd_kafka_message_t*, 1'000> got;
-    std::string lines;
+    std::vector<std::pair<std::uint32_t, std::string>> rows; // without keys
     for (;;) {
-      const auto n = rd_kafka_consume_batch_queue(queue, 100, got.data(), 1);
-      if (n <= 0)
-        continue;
-      // What else is there goes along, as with a publisher's lines.
-      const auto more = rd_kafka_consume_batch_queue(queue, 0, got.data() + 1, got.size() - 1);
-      lines.clear();
-      for (ssize_t i = 0; i < 1 + std::max<ssize_t>(more, 0); ++i) {
-        const auto& m = *got[static_cast<std::size_t>(i)];
+      auto count = std::max<ssize_t>(rd_kafka_consume_batch_queue(queue, 100, got.data(), 1), 0);
+      if (count == 1) // what else is there goes along, as with a publisher's rows
+        count += std::max<ssize_t>(rd_kafka_consume_batch_queue(queue, 0, got.data() + 1, got.size() - 1), 0);
+      rows.clear();
+      for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        const auto& m = *got[i];
         if (m.err && m.err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-          refuse(rd_kafka_message_errstr(&m));
+          fanout::die(rd_kafka_message_errstr(&m));
         if (!m.err)
-          lines.append(static_cast<const char*>(m.payload), m.len) += '\n';
-        rd_kafka_message_destroy(got[static_cast<std::size_t>(i)]);
+          rows.emplace_back(0, std::string(static_cast<const char*>(m.payload), m.len));
+        rd_kafka_message_destroy(got[i]);
       }
-      for (std::string_view left = lines; !left.empty();) {
-        const auto sent = ::send(to_, left.data(), left.size(), MSG_NOSIGNAL);
-        if (sent <= 0)
-          return;
-        left.remove_prefix(static_cast<std::size_t>(sent));
-      }
+      if (!rows.empty())
+        to_->send(rows);
     }
   }
 
 private:
+  std::unique_ptr<fanout::publisher> to_;
   rd_kafka_t* kafka_ = nullptr;
-  int to_ = -1;
 };
 
 } // namespace

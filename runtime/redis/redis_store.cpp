@@ -64,7 +64,7 @@ connection::done answer(callback<T> done, Parse parse) {
     for (const auto& r : *got)
       if (reply_view view(r.get()); view.is_error())
         return done(tl::unexpected(classify(view.text())));
-    done(parse(*got));
+    done(parse(std::move(*got)));
   };
 }
 
@@ -354,21 +354,17 @@ public:
                        callback<packed_log> done) override {
     reader_->send(one(std::string_view("XRANGE"), layout::log_key(partition, table), stream_id(from), stream_id(to),
                       std::string_view("COUNT"), std::uint64_t{most}),
-                  1, [done = std::move(done)](result<replies> got) {
-                    if (!got)
-                      return done(tl::unexpected(std::move(got.error())));
-                    const auto held = std::make_shared<const replies>(std::move(*got));
+                  1, answer(std::move(done), [](replies got) -> result<packed_log> {
+                    const auto held = std::make_shared<const replies>(std::move(got));
                     reply_view entries(held->front().get());
-                    if (entries.is_error())
-                      return done(tl::unexpected(classify(entries.text())));
                     packed_log log{{}, held};
                     log.batches.reserve(entries.size());
                     for (std::size_t i = 0; i < entries.size(); ++i)
                       log.batches.push_back({version_of_id(entries[i][0].text()),
                                              number_of<std::uint64_t>(field_of(entries[i][1], "n"), 0),
                                              field_of(entries[i][1], "d")});
-                    done(std::move(log));
-                  });
+                    return log;
+                  }));
   }
 
   void log_heads(partition_key partition, table_ref table, std::uint32_t most,

@@ -1,10 +1,10 @@
 #include "runtime/table/value_index.hpp"
 
 #include "runtime/table/number.hpp"
+#include "runtime/table/where.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <variant>
 
 namespace weir::table {
 namespace {
@@ -19,28 +19,6 @@ void append_number(std::string& out, const number& n) {
       return append(out, static_cast<std::uint64_t>(n.real()));
   }
   append(out, n);
-}
-
-field as_field(const scalar& value) {
-  field f;
-  std::visit(
-      [&](const auto& v) {
-        using type = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<type, bool>) {
-          f.is = field::kind::boolean;
-          f.boolean = v;
-        } else if constexpr (std::is_arithmetic_v<type>) {
-          f.is = field::kind::number;
-          f.num = number(v);
-        } else if constexpr (std::is_same_v<type, std::string>) {
-          f.is = field::kind::text;
-          f.text = v;
-        } else {
-          f.is = field::kind::null;
-        }
-      },
-      value);
-  return f;
 }
 
 } // namespace

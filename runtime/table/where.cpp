@@ -1,6 +1,8 @@
 #include "runtime/table/where.hpp"
 
 #include <algorithm>
+#include <string>
+#include <variant>
 
 namespace weir::table {
 
@@ -14,23 +16,8 @@ struct operand {
 };
 
 operand ready(const scalar& value) {
-  operand o;
-  std::visit(
-      [&](const auto& v) {
-        using type = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<type, bool>) {
-          o.is = field::kind::boolean;
-          o.boolean = v;
-        } else if constexpr (std::is_arithmetic_v<type>) {
-          o.is = field::kind::number;
-          o.num = number(v);
-        } else if constexpr (std::is_same_v<type, std::string>) {
-          o.is = field::kind::text;
-          o.text = v;
-        }
-      },
-      value);
-  return o;
+  const auto f = as_field(value);
+  return {f.is, f.boolean, f.num, std::string(f.text)};
 }
 
 bool equal(const field& value, const operand& o) {
@@ -94,6 +81,28 @@ struct ready_test {
 };
 
 } // namespace
+
+field as_field(const scalar& value) {
+  field f;
+  std::visit(
+      [&](const auto& v) {
+        using type = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<type, bool>) {
+          f.is = field::kind::boolean;
+          f.boolean = v;
+        } else if constexpr (std::is_arithmetic_v<type>) {
+          f.is = field::kind::number;
+          f.num = number(v);
+        } else if constexpr (std::is_same_v<type, std::string>) {
+          f.is = field::kind::text;
+          f.text = v;
+        } else {
+          f.is = field::kind::null;
+        }
+      },
+      value);
+  return f;
+}
 
 struct where::node {
   std::vector<ready_test> all;

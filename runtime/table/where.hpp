@@ -15,6 +15,9 @@
 
 namespace weir::table {
 
+// A condition's operand as the field that equals it; its text is the operand's own.
+field as_field(const scalar& operand);
+
 class where {
 public:
   where(); // always true

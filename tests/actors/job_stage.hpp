@@ -68,37 +68,19 @@ struct scheduled : world {
   // Executions that ended, newest first.
   std::vector<json> history(const std::string& of = "sum") {
     std::vector<json> out;
-    bool got = false;
-    store->jobs().job_history({topology_name, "job:" + of, partition_id{0}}, 100, [&](const auto& texts) {
-      got = true;
-      for (const auto& text : *texts)
-        out.push_back(json::parse(text));
-    });
-    while (!got && !answers.empty()) { // this one before the others
-      auto mine = std::move(answers.back());
-      answers.pop_back();
-      mine();
-    }
+    for (const auto& text : ask<std::vector<std::string>>(*this, [&](auto done) {
+           store->jobs().job_history({topology_name, "job:" + of, partition_id{0}}, 100, done);
+         }))
+      out.push_back(json::parse(text));
     return out;
   }
-  // How many checkpoints the job repository has.
+  // How many checkpoints the job repository has. Asked as the scheduler that has the job already, which changes
+  // nothing.
   std::size_t checkpoints() {
     const partition_key key{topology_name, "job:sum", partition_id{0}};
-    redis::fence_token token;
-    std::size_t count = 0;
-    const auto first = [&](const auto& asking) { // this one before the others
-      const auto waiting = answers.size();
-      asking();
-      if (answers.size() > waiting) {
-        auto mine = std::move(answers.back());
-        answers.pop_back();
-        mine();
-      }
-    };
-    first([&] { store->jobs().read_job(key, [&](const auto& state) { token = state->token; }); });
-    // As the scheduler that has it already, which changes nothing.
-    first([&] { store->jobs().adopt_job(key, token, [&](const auto& a) { count = a->stored.checkpoints.size(); }); });
-    return count;
+    const auto token = ask<redis::job_state>(*this, [&](auto done) { store->jobs().read_job(key, done); }).token;
+    return ask<redis::job_answer>(*this, [&](auto done) { store->jobs().adopt_job(key, token, done); })
+        .stored.checkpoints.size();
   }
   json stored() {
     const auto all = rows(table("totals"), {topology_name, "job:sum", partition_id{0}});

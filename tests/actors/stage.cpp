@@ -158,22 +158,6 @@ std::shared_ptr<node_context> world::make_node(const std::string& incarnation) {
   return node;
 }
 
-// Questions of the test itself: answered at once, whatever the options say.
-template <class T, class Ask>
-T ask(world& w, Ask&& question) {
-  std::optional<result<T>> got;
-  const auto waiting = w.answers.size();
-  question([&got](result<T> r) { got = std::move(r); });
-  while (!got && w.answers.size() > waiting) {
-    auto mine = std::move(w.answers.back());
-    w.answers.pop_back();
-    mine();
-  }
-  if (!got || !*got)
-    throw std::runtime_error("the store did not answer: " + (got ? got->error().message : std::string{}));
-  return **got;
-}
-
 redis::partition_state world::head(const partition_key& k) {
   return ask<redis::partition_state>(*this, [&](auto done) { store->read_head(k, done); });
 }

@@ -22,6 +22,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,22 @@ struct table_end {
   std::shared_ptr<std::size_t> woken = std::make_shared<std::size_t>(0);
 };
 table_end make_table_end(world& w);
+
+// Questions of the test itself: answered at once, whatever the options say.
+template <class T, class Ask>
+T ask(world& w, Ask&& question) {
+  std::optional<result<T>> got;
+  const auto waiting = w.answers.size();
+  question([&got](result<T> r) { got = std::move(r); });
+  while (!got && w.answers.size() > waiting) {
+    auto mine = std::move(w.answers.back());
+    w.answers.pop_back();
+    mine();
+  }
+  if (!got || !*got)
+    throw std::runtime_error("the store did not answer: " + (got ? got->error().message : std::string{}));
+  return **got;
+}
 
 // A writer for link 0 and one partition actor without a source actor: the stand-in answers a known start with a queue,
 // as long as `assign` is set.
