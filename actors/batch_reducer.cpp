@@ -16,7 +16,8 @@
 namespace weir::actors {
 namespace {
 
-constexpr std::uint32_t log_chunk = 64; // packed entries asked for at a time
+constexpr std::uint32_t log_chunk = 64;         // packed entries asked for at a time, at most
+constexpr std::uint64_t throttled_rows = 4'096; // about so many at a time where a throttle spreads them
 
 // A record's event time can be ahead of the moment it was committed by as much as its producer's clock is: the window's
 // first packed entry is looked for this much earlier than the window starts.
@@ -48,15 +49,17 @@ struct batch_reducer_state {
   std::vector<std::pair<partition_id, redis::stored_row>> rows; // of it, as they came
   version next;                                                 // of a log: the first that was not asked for
   std::int64_t checkpoint_at_ms = 0, told_at_ms = 0;
-  std::int64_t began_ms = 0;                 // for the throttle
-  std::uint64_t paced = 0;                   // rows read since
-  std::size_t letters = 0;                   // on their way
-  bool held = false;                         // the next chunk waits for letters or the throttle
-  bool done = false;                         // the result waits for letters
-  std::unique_ptr<reader_step> reader;       // null: a table is read
-  std::unique_ptr<processor_step> processor; // null: none
-  std::vector<ext::item> items, made;        // by the one and the other
-  std::optional<std::string> refused;        // by the processor
+  std::uint64_t chunk_rows = 0;                              // of the last chunk, so about of the next
+  std::uint64_t reserved = 0;                                // for the chunk that was asked for
+  std::uint32_t log_entries = log_chunk;                     // asked for
+  std::int64_t turn_ms = 0;                                  // of the next chunk
+  std::size_t letters = 0;                                   // on their way
+  enum class hold { none, letters, turn } held = hold::none; // what the next chunk waits for
+  bool done = false;                                         // the result waits for letters
+  std::unique_ptr<reader_step> reader;                       // null: a table is read
+  std::unique_ptr<processor_step> processor;                 // null: none
+  std::vector<ext::item> items, made;                        // by the one and the other
+  std::optional<std::string> refused;                        // by the processor
 
   explicit batch_reducer_state(batch_reducer_actor::stateful_pointer<batch_reducer_state> s) : self(s) {}
 
@@ -88,7 +91,10 @@ struct batch_reducer_state {
     if (is_log() && config.from_ms)
       next =
           version{static_cast<std::uint64_t>(std::max<std::int64_t>(*config.from_ms - clock_allowance_ms, 0)) * 1000};
-    checkpoint_at_ms = told_at_ms = began_ms = config.node->wall_ms();
+    checkpoint_at_ms = told_at_ms = config.node->wall_ms();
+    chunk_rows = config.first_chunk_rows;
+    if (config.job.throttle > 0)
+      log_entries = 1; // until it is seen how many records an entry has
     std::optional<std::string> reader_at;
     if (!config.checkpoint.empty()) {
       const auto place = resume(reader_at);
@@ -99,7 +105,7 @@ struct batch_reducer_state {
     }
     if (auto made_steps = make_steps(std::move(reader_at)); !made_steps)
       return finish(tl::unexpected(made_steps.error()));
-    ask();
+    ask_next();
   }
 
   result<void> make_steps(std::optional<std::string> reader_at) {
@@ -124,32 +130,30 @@ struct batch_reducer_state {
       is_log() ? ask_log() : ask_bucket();
   }
 
-  // The next chunk, now or as soon as the throttle and the dead letters let it.
+  // The next chunk, as soon as the dead letters and the throttle let it.
   void ask_next() {
     if (letters >= most_letters) {
-      held = true;
+      held = hold::letters;
       return;
     }
-    const auto ahead = ahead_ms();
-    if (ahead <= 0)
+    reserved = chunk_rows;
+    turn_ms = config.pace->reserve(config.node->wall_ms(), reserved);
+    wait_for_turn();
+  }
+
+  void wait_for_turn() {
+    const auto wait = turn_ms - config.node->wall_ms();
+    if (wait <= 0) {
+      held = hold::none;
       return ask();
-    held = true;
-    self->delayed_send(self, std::chrono::milliseconds(ahead), caf::flush_atom::value);
+    }
+    held = hold::turn;
+    self->delayed_send(self, std::chrono::milliseconds(wait), caf::flush_atom::value);
   }
 
-  void on_pause_over() {
-    if (!std::exchange(held, false))
-      return;
-    ask_next();
-  }
-
-  // How much sooner than its share of the throttle permits the rows so far were read.
-  std::int64_t ahead_ms() const {
-    if (config.job.throttle == 0)
-      return 0;
-    const auto rate = static_cast<double>(config.job.throttle) / static_cast<double>(config.shares);
-    const auto due = began_ms + static_cast<std::int64_t>(static_cast<double>(paced) / rate * 1000);
-    return std::min<std::int64_t>(due - config.node->wall_ms(), 10'000); // whatever the clock does
+  void chunk_found(std::uint64_t rows) {
+    config.pace->found(std::exchange(reserved, 0), rows);
+    chunk_rows = rows;
   }
 
   // -- rows
@@ -207,8 +211,8 @@ struct batch_reducer_state {
                                      m.sent.error().message)));
     if (letters == 0 && done)
       return finish(partial);
-    if (held && letters < most_letters / 2)
-      on_pause_over();
+    if (held == hold::letters && letters < most_letters / 2)
+      ask_next();
   }
 
   // False: the share was done already.
@@ -298,7 +302,7 @@ struct batch_reducer_state {
     const auto got = std::exchange(rows, {});
     bucket += static_cast<std::uint32_t>(config.shares);
     const bool more = bucket < buckets;
-    paced += got.size();
+    chunk_found(got.size());
     if (more)
       ask_next(); // Redis is at it while this bucket is reduced
     if (auto added = reduce_bucket(got); !added)
@@ -347,8 +351,17 @@ struct batch_reducer_state {
 
   void ask_log() {
     batch_reducer_actor me = self;
-    config.node->store->load_packed_log(config.partitions[config.share], config.ref, next, config.cut, log_chunk,
+    config.node->store->load_packed_log(config.partitions[config.share], config.ref, next, config.cut, log_entries,
                                         [me](auto answer) { caf::anon_send(me, log_read{std::move(answer)}); });
+  }
+
+  // With a throttle, chunks of about one size whatever the entries are.
+  void size_log_chunk(std::size_t entries, std::uint64_t records) {
+    if (config.job.throttle == 0 || entries == 0)
+      return;
+    log_entries = static_cast<std::uint32_t>(
+        std::clamp<std::uint64_t>(throttled_rows * entries / std::max<std::uint64_t>(records, 1), 1, log_chunk));
+    chunk_rows = records * log_entries / entries;
   }
 
   void on_log(const log_read& m) {
@@ -356,11 +369,14 @@ struct batch_reducer_state {
       return finish(tl::unexpected(of_redis(m.log.error())));
     const auto id = config.partitions[config.share].partition;
     const auto& batches = m.log->batches;
-    const bool more = batches.size() >= log_chunk;
+    const bool more = batches.size() >= log_entries;
     if (!batches.empty())
       next = version{batches.back().first.value + std::max<std::uint64_t>(batches.back().records, 1)};
+    std::uint64_t records = 0;
     for (const auto& batch : batches)
-      paced += batch.records;
+      records += batch.records;
+    chunk_found(records);
+    size_log_chunk(batches.size(), records);
     if (more)
       ask_next();
     for (const auto& batch : batches) {
@@ -387,7 +403,7 @@ struct batch_reducer_state {
     const auto more = reader->read(items);
     if (!more)
       return finish(tl::unexpected(more.error()));
-    paced += items.size();
+    chunk_found(items.size());
     const partition_id share{static_cast<std::int32_t>(config.share)};
     for (const auto& one : items) {
       // A row's number in its share stands for an offset.
@@ -414,7 +430,7 @@ batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_p
       [self](const bucket_read& m) { self->state.on_bucket(m); },
       [self](const log_read& m) { self->state.on_log(m); },
       [self](const letter_sent& m) { self->state.on_letter(m); },
-      [self](caf::flush_atom) { self->state.on_pause_over(); },
+      [self](caf::flush_atom) { self->state.wait_for_turn(); },
       [self](caf::tick_atom) { self->state.on_reading_due(); },
   };
 }

@@ -4,12 +4,13 @@
 // of a row meet in one reducer); of a custom reader, one of its shares. Asks Redis for one chunk ahead of the one it
 // works on, each small enough to be read whole. Tells the scheduler how far it is, and now and then a checkpoint: what
 // another reducer needs to go on from there. Rows that can't be used go to the job's dead letter topic, at least once;
-// with many on their way it reads no further, nor faster than its part of the job's throttle. Ends with its partial
+// with many on their way it reads no further, nor when it is not its turn (batch::pace). Ends with its partial
 // result or the first error.
 #pragma once
 
 #include "actors/context.hpp"
 #include "actors/handles.hpp"
+#include "runtime/batch/pace.hpp"
 #include "runtime/batch/reduce.hpp"
 
 #include <caf/actor_system.hpp>
@@ -57,6 +58,8 @@ struct batch_reducer_config {
   std::uint64_t run = 0;
   std::string execution; // id
   std::size_t share = 0, shares = 1;
+  std::shared_ptr<batch::pace> pace;   // of all shares
+  std::uint64_t first_chunk_rows = 0;  // about; 0: not known
   std::optional<std::int64_t> from_ms; // log: records with event time at or after this, and before to_ms
   std::int64_t to_ms = 0;
   version cut;            // what was committed later does not count

@@ -254,8 +254,7 @@ void execution_run::on_started(const job_answered& m) {
   const auto with = batch::with_parameters(job_.what().config, e_.parameters);
   if (!with) // the job has changed since
     return end(execution_status::failed, with.error().message);
-  const auto& c = *with;
-  const auto partitions = home_.config.node->partitions_of(job_.what().input);
+  job_now_ = *with;
   const auto shares = e_.shares;
   open_ = shares;
   partials_.assign(shares, nullptr);
@@ -264,6 +263,30 @@ void execution_run::on_started(const job_answered& m) {
   waiting_checkpoints_.clear();
   rows_.reset();
   sent_ = 0;
+  if (job_now_.reader || batch::window_of(job_now_, e_.fire_ms))
+    return spawn_reducers(0); // only the reading tells how many rows there are
+  read_input_total(*home_.config.node->store, home_.config.node->partitions_of(job_.what().input), job_.what().input,
+                   job_.what().input_ref, [me = home_.me(), id = e_.job, run = number_](result<std::uint64_t> total) {
+                     caf::anon_send(me, input_counted{id, run, std::move(total)});
+                   });
+}
+
+void execution_run::on_total(const input_counted& m) {
+  if (!goes_on() || !reducers_.empty())
+    return;
+  if (m.total) // for people who look on and for the pace; whatever went wrong, the reading will tell
+    e_.total = *m.total;
+  const bool keyed = job_.what().input.kind != table_kind::log;
+  spawn_reducers(keyed ? e_.total / redis::table_buckets(job_.what().input.expected_rows) : 0);
+  show();
+}
+
+// `chunk_rows`: about so many are in each chunk; 0: not known.
+void execution_run::spawn_reducers(std::uint64_t chunk_rows) {
+  const auto& c = job_now_;
+  const auto partitions = home_.config.node->partitions_of(job_.what().input);
+  const auto shares = e_.shares;
+  const auto pace = std::make_shared<batch::pace>(c.throttle);
   const version cut{
       std::max(home_.config.node->hint().value, static_cast<std::uint64_t>(home_.now_ms()) * 1000 + cut_allowance_us)};
   for (std::uint32_t i = 0; i < shares; ++i) {
@@ -276,6 +299,8 @@ void execution_run::on_started(const job_answered& m) {
                                e_.id,
                                i,
                                shares,
+                               pace,
+                               chunk_rows,
                                {},
                                0,
                                cut,
@@ -292,24 +317,6 @@ void execution_run::on_started(const job_answered& m) {
       share.checkpoint = at->second;
     reducers_.push_back(spawn_batch_reducer(*home_.system, std::move(share)));
   }
-  ask_total();
-}
-
-// For people who look on, so whatever goes wrong with it does not matter.
-void execution_run::ask_total() {
-  if (job_.what().config.reader || batch::window_of(job_.what().config, e_.fire_ms))
-    return; // only the reading tells how many there are
-  read_input_total(*home_.config.node->store, home_.config.node->partitions_of(job_.what().input), job_.what().input,
-                   job_.what().input_ref, [me = home_.me(), id = e_.job, run = number_](result<std::uint64_t> total) {
-                     if (total)
-                       caf::anon_send(me, input_counted{id, run, *total});
-                   });
-}
-
-void execution_run::on_total(const input_counted& m) {
-  e_.total = m.total;
-  if (goes_on())
-    show();
 }
 
 void execution_run::count(std::size_t share, const batch::reduce_counts& found) {

@@ -65,7 +65,7 @@ private:
   std::uint32_t share_count() const;
   void start();
   void check_time();
-  void ask_total();
+  void spawn_reducers(std::uint64_t chunk_rows);
   void later(std::function<void()> what);
   void halt();
   void failed(const error& why);
@@ -93,6 +93,7 @@ private:
   job_runner& job_;
   std::uint64_t number_;
   batch::execution e_;
+  job_config job_now_; // with the execution's parameters
   bool again_ = false, ending_ = false, stopping_ = false;
   std::vector<std::shared_ptr<batch::reducer>> partials_;
   std::size_t open_ = 0; // shares without a partial result

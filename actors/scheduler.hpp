@@ -64,7 +64,8 @@ struct input_read {
 // How many rows an execution is to read.
 struct input_counted {
   std::string job;
-  std::uint64_t run = 0, total = 0;
+  std::uint64_t run = 0;
+  result<std::uint64_t> total;
 };
 
 enum class job_verb { stop, restart, abandon };
