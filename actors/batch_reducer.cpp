@@ -1,6 +1,7 @@
 #include "actors/batch_reducer.hpp"
 
 #include "actors/custom_steps.hpp"
+#include "runtime/core/priority.hpp"
 #include "runtime/table/merge.hpp"
 
 #include <algorithm>
@@ -424,6 +425,8 @@ struct batch_reducer_state {
 
 batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_pointer<batch_reducer_state> self,
                                                  batch_reducer_config config) {
+  if (config.node->threads_for_steps)
+    give_way(); // this thread is its own
   self->state.config = std::move(config);
   self->state.start_work();
   return {
@@ -444,7 +447,7 @@ bool is_final_checkpoint(std::string_view checkpoint) {
 }
 
 batch_reducer_actor spawn_batch_reducer(caf::actor_system& system, batch_reducer_config config) {
-  if (config.node->threads_for_steps && (config.job.reader || config.job.processor))
+  if (config.node->threads_for_steps)
     return system.spawn<caf::detached>(batch_reducer, std::move(config));
   return system.spawn(batch_reducer, std::move(config));
 }

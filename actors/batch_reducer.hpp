@@ -4,8 +4,8 @@
 // of a row meet in one reducer); of a custom reader, one of its shares. Asks Redis for one chunk ahead of the one it
 // works on, each small enough to be read whole. Tells the scheduler how far it is, and now and then a checkpoint: what
 // another reducer needs to go on from there. Rows that can't be used go to the job's dead letter topic, at least once;
-// with many on their way it reads no further, nor when it is not its turn (batch::pace). Ends with its partial
-// result or the first error.
+// with many on their way it reads no further, nor when it is not its turn (batch::pace). Runs on a thread of its own
+// that gives way to those that clients and sources wait for. Ends with its partial result or the first error.
 #pragma once
 
 #include "actors/context.hpp"

@@ -65,7 +65,8 @@ struct node_context {
     std::thread(std::move(work)).detach();
   };
   std::shared_ptr<const ext::extensions> extensions; // what jobs' custom steps are made by; null: there are none
-  // An actor that runs custom steps or transactions, which may wait, or merges for long, has a thread of its own.
+  // An actor that runs custom steps or transactions, which may wait, or that reduces or merges for long, has a thread
+  // of its own.
   bool threads_for_steps = false;
   bool commit_to_kafka =
       true; // false where Redis does not outlive the node: a commit would promise a state that is gone

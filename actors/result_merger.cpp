@@ -1,6 +1,7 @@
 #include "actors/result_merger.hpp"
 
 #include "actors/batch_reducer.hpp"
+#include "runtime/core/priority.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
@@ -22,6 +23,8 @@ result<std::shared_ptr<merged_result>> merge(const result_merger_config& config)
 }
 
 void result_merger(caf::event_based_actor*, const result_merger_config& config) {
+  if (config.node->threads_for_steps)
+    give_way(); // this thread is its own
   caf::anon_send(config.report_to, result_merged{config.job, config.run, merge(config)});
 }
 

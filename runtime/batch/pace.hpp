@@ -9,8 +9,8 @@ namespace weir::batch {
 
 // Gives those who read chunks of one input their turns, so that together they read no more rows a second than they may,
 // and spread over the second: chunks that are due at the same moment would keep Redis and the cores from everybody else
-// for as long as all of them take. Who reads reserves a turn for about as many rows as come, waits for it, reads, and says
-// how many there were. Thread-safe.
+// for as long as all of them take. Who reads reserves a turn for about as many rows as come, waits for it, reads, and
+// says how many there were. Thread-safe.
 class pace {
 public:
   // 0: as fast as it goes.
@@ -37,7 +37,8 @@ public:
   }
 
 private:
-  // Timers and threads are this late, and what is lost by it may be made up for; whoever is later has had other reasons.
+  // Timers and threads are this late, and what is lost by it may be made up for; whoever is later has had other
+  // reasons.
   static constexpr std::int64_t late_ms = 10;
 
   std::int64_t time_of(std::uint64_t rows) const {
