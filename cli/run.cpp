@@ -1,6 +1,7 @@
 #include "actors/node.hpp"
 #include "cli/commands.hpp"
 #include "runtime/config/load.hpp"
+#include "runtime/core/backoff.hpp"
 #include "runtime/core/reactor.hpp"
 #include "runtime/embedded/redis_server.hpp"
 #include "runtime/http/static_files.hpp"
@@ -147,6 +148,51 @@ std::string page_url(const http_config& http, std::uint16_t port) {
   return fmt::format("{}://{}:{}/", http.tls() ? "https" : "http", host, port);
 }
 
+// Has an embedded Redis that ended, whatever ended it, start again. It comes back empty, which the partitions find out
+// as with any other Redis: they fill their tables again from what Kafka has. On the main thread, which started it.
+class redis_keeper {
+public:
+  explicit redis_keeper(embedded::redis_server* child) : child_(child) {} // null: Redis is not embedded
+
+  // Until there is something to do, unless SIGCHLD says so before; -1: nothing.
+  int wait_ms() const {
+    if (!due_)
+      return -1;
+    return static_cast<int>(
+        std::max<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(*due_ - clock::now()).count(), 0));
+  }
+
+  void look() {
+    if (!child_ || (!due_ && child_->running()))
+      return;
+    const auto now = clock::now();
+    if (!due_) {
+      if (now - since_ > lives_long)
+        pause_.reset();
+      due_ = now + pause_.next();
+      log::error("node", "the embedded Redis has ended and is started again, empty; its tables are filled again");
+    }
+    if (now < *due_)
+      return;
+    if (auto started = child_->restart(); !started) {
+      due_ = clock::now() + pause_.next();
+      log::error("node", "the embedded Redis does not start", {{"reason", started.error().message}});
+      return;
+    }
+    due_.reset();
+    since_ = clock::now();
+    log::info("node", "the embedded Redis is there again");
+  }
+
+private:
+  static constexpr std::chrono::seconds lives_long{60};
+
+  embedded::redis_server* child_;
+  clock::time_point since_ = clock::now();
+  std::optional<clock::time_point> due_; // when it is started again
+  backoff pause_{200ms, 10s};
+};
+
 } // namespace
 
 int run(const run_options& options) {
@@ -183,6 +229,7 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGCHLD);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
@@ -300,12 +347,15 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
   std::unique_ptr<companion> beside;
   bool ready = false, stopping = false;
+  redis_keeper keeper(redis_child.get());
   while (!box.has_ended()) {
     pollfd fds[] = {{signal_fd, POLLIN, 0}, {box.fd(), POLLIN, 0}};
-    ::poll(fds, 2, ready ? -1 : 10);
+    ::poll(fds, 2, ready ? keeper.wait_ms() : 10);
     box.drain();
+    if (!stopping)
+      keeper.look();
     signalfd_siginfo info;
-    if (::read(signal_fd, &info, sizeof info) == sizeof info) {
+    if (::read(signal_fd, &info, sizeof info) == sizeof info && info.ssi_signo != SIGCHLD) {
       if (stopping)
         std::_Exit(128 + static_cast<int>(info.ssi_signo)); // the second one ends at once
       stopping = true;

@@ -37,8 +37,9 @@ public:
   pid_t pid() const { return pid_; }
   bool running(); // false once the child has ended
 
-  // For tests: SIGKILL and wait; start again in the same directory with the same settings.
-  void kill();
+  void kill(); // SIGKILL and wait
+  // Again in the same directory with the same settings, on the thread that started it first. Returns when the server
+  // answers PING; ec::io as above.
   result<void> restart();
 
 private:
