@@ -31,6 +31,8 @@ constexpr std::size_t most_letters = 1'000; // on their way to the dead letter t
 constexpr std::string_view done_place = "done";
 constexpr std::string_view reader_place = "reader ";
 
+constexpr std::chrono::milliseconds most_pause{10'000}; // then the clock is looked at again: somebody may have set it
+
 constexpr std::chrono::milliseconds reader_pause{100}; // a custom reader that has no rows yet is asked again
 
 template <class Number>
@@ -149,7 +151,7 @@ struct batch_reducer_state {
       return ask();
     }
     held = hold::turn;
-    self->delayed_send(self, std::chrono::milliseconds(wait), caf::flush_atom::value);
+    self->delayed_send(self, std::min(std::chrono::milliseconds(wait), most_pause), caf::flush_atom::value);
   }
 
   void chunk_found(std::uint64_t rows) {

@@ -254,7 +254,7 @@ void execution_run::on_started(const job_answered& m) {
   const auto with = batch::with_parameters(job_.what().config, e_.parameters);
   if (!with) // the job has changed since
     return end(execution_status::failed, with.error().message);
-  job_now_ = *with;
+  config_ = *with;
   const auto shares = e_.shares;
   open_ = shares;
   partials_.assign(shares, nullptr);
@@ -263,7 +263,7 @@ void execution_run::on_started(const job_answered& m) {
   waiting_checkpoints_.clear();
   rows_.reset();
   sent_ = 0;
-  if (job_now_.reader || batch::window_of(job_now_, e_.fire_ms))
+  if (config_.reader || batch::window_of(config_, e_.fire_ms))
     return spawn_reducers(0); // only the reading tells how many rows there are
   read_input_total(*home_.config.node->store, home_.config.node->partitions_of(job_.what().input), job_.what().input,
                    job_.what().input_ref, [me = home_.me(), id = e_.job, run = number_](result<std::uint64_t> total) {
@@ -283,7 +283,7 @@ void execution_run::on_total(const input_counted& m) {
 
 // `chunk_rows`: about so many are in each chunk; 0: not known.
 void execution_run::spawn_reducers(std::uint64_t chunk_rows) {
-  const auto& c = job_now_;
+  const auto& c = config_;
   const auto partitions = home_.config.node->partitions_of(job_.what().input);
   const auto shares = e_.shares;
   const auto pace = std::make_shared<batch::pace>(c.throttle);

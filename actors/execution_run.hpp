@@ -93,7 +93,7 @@ private:
   job_runner& job_;
   std::uint64_t number_;
   batch::execution e_;
-  job_config job_now_; // with the execution's parameters
+  job_config config_; // the job's, with the execution's parameters in it
   bool again_ = false, ending_ = false, stopping_ = false;
   std::vector<std::shared_ptr<batch::reducer>> partials_;
   std::size_t open_ = 0; // shares without a partial result

@@ -350,7 +350,7 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   redis_keeper keeper(redis_child.get());
   while (!box.has_ended()) {
     pollfd fds[] = {{signal_fd, POLLIN, 0}, {box.fd(), POLLIN, 0}};
-    ::poll(fds, 2, ready ? keeper.wait_ms() : 10);
+    ::poll(fds, 2, !ready ? 10 : stopping ? -1 : keeper.wait_ms());
     box.drain();
     if (!stopping)
       keeper.look();
