@@ -14,8 +14,10 @@ import tempfile
 import threading
 import time
 
+from forms import CHANNEL, forms
 from harness.kafka import ROOT, Cluster
 from harness.node import BINARY, Node
+from harness.ports import free_port
 from harness.redis_server import RedisServer
 
 HERE = ROOT / "bench" / "fanout"
@@ -76,12 +78,13 @@ class Weir:
 
     protocol, path = "map", "/connection/websocket"
 
-    def __init__(self, folder: pathlib.Path, cluster: Cluster, partitions: int = 1, binary: pathlib.Path = BINARY):
+    def __init__(self, folder: pathlib.Path, cluster: Cluster, partitions: int = 1, binary: pathlib.Path = BINARY, table: str = "rows", **http):
         self.redis = RedisServer(folder / "redis").start()
         self.topic = cluster.topic("fanout", partitions)
         self.node = Node(folder, {
             "topology": "bench", "kafka": {"brokers": cluster.bootstrap, "group": f"fanout-{time.monotonic_ns()}"}, "redis": {"url": self.redis.url},
-            "sources": {"input": {"topic": self.topic, "format": "json"}}, "tables": {"rows": {"from": "input", "kind": "latest"}},
+            "sources": {"input": {"topic": self.topic, "format": "json"}}, "tables": {table: {"from": "input", "kind": "latest"}},
+            "http": {"listen": f"127.0.0.1:{free_port()}", **http},
         }, binary=binary)
         self.node.start().ready()
         self.port, self.publish = self.node.port, f"kafka:{cluster.bootstrap}/{self.topic}"
@@ -330,7 +333,7 @@ def storm(folder: pathlib.Path, cluster: Cluster, args) -> dict:
             if answer.get("back") != args.sessions[0] or answer.get("backwards"):
                 UNSOUND.append(f"storm: {answer.get('back')} of {args.sessions[0]} came back, {answer.get('backwards')} rows went back")
             print(f"{args.sessions[0]} clients of 100 rows: ready {ready:.1f} s after the kill; subscribed again after p50 {live['p50'] / 1000:.1f} s, p99 {live['p99'] / 1000:.1f} s, all {live['max'] / 1000:.1f} s; "
-                  f"with every row that was sent after the kill (Kafka gives a killed member's partitions away after 10 s) p50 {back['p50'] / 1000:.1f} s, p99 {back['p99'] / 1000:.1f} s, "
+                  f"with every row that was sent after the kill (Kafka gives a killed member's partitions away after 6 s) p50 {back['p50'] / 1000:.1f} s, p99 {back['p99'] / 1000:.1f} s, "
                   f"all {back['max'] / 1000:.1f} s ({answer.get('back')} of {args.sessions[0]}); refused {answer.get('refused')}, told to wait or start over "
                   f"{answer.get('told_to_wait_or_start_over')}, rows that went back {answer.get('backwards')}", flush=True)
     finally:
@@ -341,6 +344,10 @@ def storm(folder: pathlib.Path, cluster: Cluster, args) -> dict:
     if whole:
         print(f"all back: median {statistics.median(whole) / 1000:.1f} s")
     return {"storm": rounds}
+
+
+def weights(folder: pathlib.Path, cluster: Cluster, args) -> dict:
+    return forms(lambda at: Weir(at, cluster, table=CHANNEL, compression=True), folder, cluster, args, settled_rss)
 
 
 def machine() -> dict:
@@ -363,21 +370,24 @@ def main() -> None:
     parser.add_argument("--stalled-row-bytes", type=int, default=2000)
     parser.add_argument("--latency", action="store_true")
     parser.add_argument("--storm", action="store_true")
+    parser.add_argument("--forms", action="store_true", help="bytes of a delivery with short ids, deltas, permessage-deflate; memory of a session with the last")
+    parser.add_argument("--rows", type=int, help="--forms: so many of each pattern (800)")
     parser.add_argument("--duration", type=float, help="seconds (--stalled 600, --latency 30)")
     parser.add_argument("--rate", type=float, help="rows a second (--stalled 5, --latency 100)")
     parser.add_argument("--json", type=pathlib.Path, help="all figures go to this file")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for logs, kept afterwards")
     args = parser.parse_args()
-    mode = "stalled" if args.stalled else "latency" if args.latency else "storm" if args.storm else "compare"
+    mode = "stalled" if args.stalled else "latency" if args.latency else "storm" if args.storm else "forms" if args.forms else "compare"
     if args.before:
         args.servers = ["before", *args.servers]
     if args.sessions is None:
-        args.sessions = [100] if args.quick else {"compare": [1000, 5000], "latency": [1000]}.get(mode, [10_000])
+        args.sessions = [100] if args.quick else {"compare": [1000, 5000], "latency": [1000], "forms": [1000]}.get(mode, [10_000])
     if args.quick and mode == "stalled":
         args.stalled = min(args.stalled, args.sessions[0] // 10)
     args.rounds = args.rounds or (3 if mode == "compare" and not args.quick else 1)
     args.seconds = args.seconds or (1 if args.quick else 8)
     args.duration = args.duration or (5 if args.quick else 600 if mode == "stalled" else 30)
+    args.rows = args.rows or (50 if args.quick else 800)
     args.rate = args.rate or (5 if mode == "stalled" else 100)
     folder = args.keep or pathlib.Path(tempfile.mkdtemp(prefix="weir-fanout-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -385,7 +395,7 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     cluster = Cluster(folder / "kafka", "kraft", jit="full").start() if mode != "compare" or {"weir", "before", "kafka-writer"} & set(args.servers) else None
     try:
-        found = {"machine": about, "arguments": {name: str(value) for name, value in vars(args).items()}, **{"compare": compare, "stalled": stalled, "latency": latency, "storm": storm}[mode](folder, cluster, args)}
+        found = {"machine": about, "arguments": {name: str(value) for name, value in vars(args).items()}, **{"compare": compare, "stalled": stalled, "latency": latency, "storm": storm, "forms": weights}[mode](folder, cluster, args)}
     finally:
         if cluster:
             cluster.stop()

@@ -187,8 +187,8 @@ result<conf_ptr> consumer_conf(const kafka_config& kafka, const std::string& gro
       {"fetch.wait.max.ms", by_hand ? "30" : "50"},
       {"fetch.error.backoff.ms", "200"},
       {"fetch.max.bytes", std::to_string(16 << 20)},
-      {"check.crcs", "true"}, // a damaged record must not become a row
-      {"session.timeout.ms", "10000"},
+      {"check.crcs", "true"},         // a damaged record must not become a row
+      {"session.timeout.ms", "6000"}, // how long a killed node's partitions rest; brokers take no less by default
       {"heartbeat.interval.ms", "2000"},
       {"topic.metadata.refresh.interval.ms", "30000"}, // finds a topic that is made later, and new partitions
   };

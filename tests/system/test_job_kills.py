@@ -40,7 +40,7 @@ class Cluster:
 
     def topology(self, redis_url: str, topic: str, out: str | None, once: bool) -> dict:
         return {
-            "topology": "kills", "kafka": {"brokers": self.kafka.bootstrap, "properties": {"session.timeout.ms": "6000"}}, "redis": {"url": redis_url},
+            "topology": "kills", "kafka": {"brokers": self.kafka.bootstrap}, "redis": {"url": redis_url},
             "scheduler": {"lease": f"{int(LEASE_S * 1000)}ms"}, "http": {"listen": f"127.0.0.1:{free_port()}"},
             "sources": {"rows": {"topic": topic}},
             "tables": {"rows": {"from": "rows", "kind": "latest"}, "sums": {"from": "job:sum", "kind": "latest"}},

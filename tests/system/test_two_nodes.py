@@ -19,7 +19,6 @@ def pair(kraft, redis_server, weir_node):
 
     def start(topic: str):
         first = topology(kraft.bootstrap, redis_server.url, topic)
-        first["kafka"].setdefault("properties", {})["session.timeout.ms"] = "6000"
         second = {**first, "http": {**first.get("http", {}), "listen": f"127.0.0.1:{free_port()}"}}
         nodes = [weir_node(first, name="first"), weir_node(second, name="second")]
         for node in nodes:

@@ -42,8 +42,7 @@ class RawConnection:
 
     def status(self) -> int | None:
         """Status of the answer's head; None: closed without one."""
-        words = self.read_head().split(b" ", 2)
-        return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/") else None
+        return status_of(self.read_head())
 
     def close(self) -> None:
         self.socket.close()
@@ -56,14 +55,15 @@ class RawConnection:
 
 
 class RawWebSocket(RawConnection):
-    def __init__(self, port: int, origin: str | None = None, path: str = "/connection/websocket", host: str | None = None, seconds: float = 15, source: str = "127.0.0.1"):
+    def __init__(self, port: int, origin: str | None = None, path: str = "/connection/websocket", host: str | None = None, seconds: float = 15, source: str = "127.0.0.1", headers: tuple[str, ...] = ()):
         super().__init__(port, seconds, source)
         key = base64.b64encode(os.urandom(16)).decode()
-        head = [f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{port}'}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
+        head = [f"GET {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{port}'}", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", *headers]
         if origin is not None:
             head.append(f"Origin: {origin}")
         self.send("\r\n".join(head).encode() + b"\r\n\r\n")
-        self.upgraded = self.status()
+        self.head = self.read_head()
+        self.upgraded = status_of(self.head)
 
     def frame(self, payload: bytes, opcode: int = 1, fin: bool = True, masked: bool = True, reserved: int = 0, length: int | None = None) -> None:
         """`length`: what the header claims, where it is not the payload's own."""
@@ -113,6 +113,11 @@ class RawWebSocket(RawConnection):
             if frame[0] == 1:
                 found += [part for line in frame[1].decode().split("\n") if line and (part := json.loads(line))]
         return found
+
+
+def status_of(head: bytes) -> int | None:
+    words = head.split(b" ", 2)
+    return int(words[1]) if len(words) > 1 and words[0].startswith(b"HTTP/") else None
 
 
 def make_frame(payload: bytes, opcode: int = 1, fin: bool = True, masked: bool = True, reserved: int = 0, length: int | None = None) -> bytes:
