@@ -43,6 +43,12 @@ http::response from_rest(table::rest_reply reply, std::string_view at, std::stri
   return r;
 }
 
+// RFC 7240.
+bool prefers_no_wait(const http::request& request) {
+  const auto prefer = request.headers.find("prefer");
+  return prefer != request.headers.end() && prefer->second.find("respond-async") != std::string::npos;
+}
+
 std::uint64_t resident_bytes() {
   std::ifstream in("/proc/self/statm");
   std::uint64_t size = 0, resident = 0;
@@ -405,10 +411,11 @@ void api::jobs(const http::request& request, const http::responder& respond) {
     const auto to = scheduler();
     if (!to)
       return respond(http::error_response(503, "not_ready", "the node is not ready yet", request.path));
+    const bool wait = !prefers_no_wait(request);
     if (path[4] == "run")
-      caf::anon_send(to, run_job{path[3], request.query, respond});
+      caf::anon_send(to, run_job{path[3], request.query, respond, wait});
     else
-      caf::anon_send(to, control_job{path[3], verbs.at(path[4]), respond});
+      caf::anon_send(to, control_job{path[3], verbs.at(path[4]), respond, wait});
     return;
   }
   if (path.size() == 5 && path[4] == "executions" && reading)

@@ -206,6 +206,8 @@ void execution_run::on_begun(const job_answered& m) {
     return later([this] { ask_begin(); });
   if (m.answer->verdict != redis::job_verdict::already && !job_.good(m))
     return;
+  if (std::exchange(answer_when_stored_, false))
+    answer(202, {});
   if (fits())
     start();
 }

@@ -49,6 +49,8 @@ public:
   void on_total(const input_counted& m);
   // Told its end.
   void wait_for_end(http::responder respond) { waiting_.push_back(std::move(respond)); }
+  // Those who wait are told as soon as the repository has it, so that it begins whatever dies.
+  void answer_when_stored() { answer_when_stored_ = true; }
   void stop();
   void end(batch::execution_status status, const std::string& message);
   // Forgets what is under way here; in the repository it goes on to be what it is.
@@ -110,8 +112,9 @@ private:
   std::size_t sent_ = 0;                                  // rows that the topic has
   std::shared_ptr<std::atomic<bool>> transaction_wanted_; // null: none is under way
   std::vector<http::responder> waiting_;
-  std::int64_t asked_ms_ = 0; // when this life of it began: for requests and the deadline
-  int wait_ = 0;              // ticks until `then_`
+  bool answer_when_stored_ = false; // else at the end
+  std::int64_t asked_ms_ = 0;       // when this life of it began: for requests and the deadline
+  int wait_ = 0;                    // ticks until `then_`
   std::function<void()> then_;
   backoff retry_{std::chrono::milliseconds(200), std::chrono::seconds(5)};
 };

@@ -124,9 +124,10 @@ void job_runner::on_adopted(const job_answered& m) {
   read_history();
   const auto status = batch::parse_execution_status(stored_.status);
   auto restart = std::exchange(restart_, {});
+  const bool wait = std::exchange(restart_waits_, true);
   if (!status || batch::is_over(*status)) {
     if (!restart.empty())
-      begin_again(std::move(restart));
+      begin_again(std::move(restart), wait);
     return;
   }
   for (const auto& respond : restart)
@@ -271,7 +272,7 @@ void job_runner::begin(std::int64_t fire_ms, responders waiting, batch::paramete
   now_->begin(false, std::move(waiting));
 }
 
-void job_runner::begin_again(responders waiting) {
+void job_runner::begin_again(responders waiting, bool wait) {
   const auto status = batch::parse_execution_status(stored_.status);
   if (!status || !batch::may_restart(*status)) {
     for (const auto& respond : waiting)
@@ -293,6 +294,8 @@ void job_runner::begin_again(responders waiting) {
   e.input_positions = seen_input_.positions;
   now_.emplace(home_, *this, next_number(), std::move(e));
   now_->begin(true, std::move(waiting));
+  if (!wait)
+    now_->answer_when_stored();
 }
 
 void job_runner::over(batch::execution e) {
@@ -329,6 +332,8 @@ void job_runner::run(const run_job& m) {
   if (!at)
     return refuse(m.respond, 409, "already_running", fmt::format("job '{}' is running", name()));
   begin(*at, m.respond ? responders{m.respond} : responders{}, m.parameters);
+  if (!m.wait)
+    now_->answer_when_stored();
 }
 
 void job_runner::control(const control_job& m) {
@@ -340,6 +345,7 @@ void job_runner::control(const control_job& m) {
     if (now_)
       return impossible(fmt::format("job '{}' is running", name()));
     restart_.push_back(m.respond); // its checkpoints are read first
+    restart_waits_ = restart_waits_ && m.wait;
     adopted_ = false;
     return adopt();
   }

@@ -159,6 +159,7 @@ struct run_job {
   std::string job;
   std::map<std::string, std::string> parameters; // as text; those left out are as the job says
   http::responder respond;                       // may be empty
+  bool wait = true;                              // for its end, some seconds at most; false: until it is stored
 };
 
 struct stop_work {}; // drain: finish what is in flight, take nothing new, then end

@@ -74,6 +74,7 @@ struct control_job {
   std::string job;
   job_verb verb = job_verb::stop;
   http::responder respond;
+  bool wait = true; // restart: as for run_job
 };
 
 scheduler_actor spawn_scheduler(caf::actor_system& system, scheduler_config config);

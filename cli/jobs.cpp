@@ -6,9 +6,12 @@
 #include "runtime/http/uri.hpp"
 
 #include <ctime>
+#include <functional>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace weir::cli {
 namespace {
@@ -41,6 +44,8 @@ public:
     while (base_.ends_with('/'))
       base_.pop_back();
     client_.ca_file = options.ca_file;
+    if (options.no_wait)
+      client_.headers.emplace_back("Prefer", "respond-async"); // RFC 7240
   }
 
   std::string path(const std::string& more = {}) const {
@@ -55,16 +60,16 @@ public:
   reply get(const std::string& url, bool quiet = false) {
     return judge(url, token() ? http::http_get(url, deadline, client_) : no_token(), quiet);
   }
-  reply post(const std::string& url) {
-    return judge(url, token() ? http::http_post(url, "", deadline, client_) : no_token(), false);
+  // `meanwhile` is called every so often until the answer is there, and may ask the node other things.
+  result<http::client_response> post(const std::string& url, const std::function<void()>& meanwhile) {
+    const bool may = token();
+    auto answer = std::async(std::launch::async, [=, this, client = client_] {
+      return may ? http::http_post(url, "", deadline, client) : no_token();
+    });
+    while (answer.wait_for(look_again) == std::future_status::timeout)
+      meanwhile();
+    return answer.get();
   }
-
-private:
-  bool token() {
-    token_ = use_token(options_.token_file, client_);
-    return token_.has_value();
-  }
-  result<http::client_response> no_token() const { return tl::unexpected(token_.error()); }
 
   static reply judge(const std::string& url, const result<http::client_response>& answer, bool quiet) {
     const auto fault = [&](int code, const std::string& what) {
@@ -79,13 +84,20 @@ private:
       return {exit_ok, std::move(body)};
     if (answer->status >= 300) {
       const auto why = said(*answer);
-      return fault(answer->status == 404 ? exit_usage : exit_unavailable,
+      return fault(answer->status == 404 || answer->status == 400 ? exit_usage : exit_unavailable,
                    why.empty() ? fmt::format("status {}", answer->status) : why);
     }
     if (!body.is_object())
       return fault(exit_data, "the answer is not JSON: is it a weir node?");
     return {exit_ok, std::move(body)};
   }
+
+private:
+  bool token() {
+    token_ = use_token(options_.token_file, client_);
+    return token_.has_value();
+  }
+  result<http::client_response> no_token() const { return tl::unexpected(token_.error()); }
 
   const jobs_options& options_;
   std::string base_;
@@ -203,9 +215,38 @@ std::string progress_bar(const json& now) {
   return out;
 }
 
-// Until the execution has ended; a line that is written over on a terminal, a line a second elsewhere: none.
-int follow(node& to, const std::string& id, bool as_json) {
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+// The running execution's progress on a terminal, in a line that is written over. Elsewhere: nothing.
+class progress_line {
+public:
+  explicit progress_line(node& of) : of_(of) {}
+  ~progress_line() { clear(); }
+  progress_line(const progress_line&) = delete;
+  progress_line& operator=(const progress_line&) = delete;
+
+  void draw() {
+    if (!terminal_)
+      return;
+    const auto job = of_.get(of_.path(), true);
+    if (job.code != exit_ok || job.body.at("present").is_null())
+      return;
+    const auto& now = job.body.at("present");
+    fmt::print(stderr, "\r\x1b[K{}  {}  {}", now.value("execution", ""), now.value("status", ""), progress_bar(now));
+    std::fflush(stderr);
+    drawn_ = true;
+  }
+  void clear() {
+    if (std::exchange(drawn_, false))
+      fmt::print(stderr, "\r\x1b[K");
+  }
+
+private:
+  node& of_;
+  const bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+  bool drawn_ = false;
+};
+
+// Until the execution has ended.
+int follow(node& to, const std::string& id, bool as_json, progress_line& progress) {
   int failures = 0;
   for (;;) {
     std::this_thread::sleep_for(look_again); // the refresh interval
@@ -221,19 +262,11 @@ int follow(node& to, const std::string& id, bool as_json) {
         continue;
       const auto status = e.value("status", "");
       if (status != "STARTING" && status != "STARTED" && status != "STOPPING") {
-        if (terminal)
-          fmt::print(stderr, "\r\x1b[K");
+        progress.clear();
         return tell(e, as_json);
       }
     }
-    if (!terminal)
-      continue;
-    const auto job = to.get(to.path(), true);
-    if (job.code != exit_ok || job.body.at("present").is_null())
-      continue;
-    const auto& now = job.body.at("present");
-    fmt::print(stderr, "\r\x1b[K{}  {}  {}", id, now.value("status", ""), progress_bar(now));
-    std::fflush(stderr);
+    progress.draw();
   }
 }
 
@@ -248,14 +281,18 @@ int act(node& to, const jobs_options& options) {
     path += fmt::format("{}{}={}", path.find('?') == std::string::npos ? '?' : '&',
                         http::percent_encode(given.substr(0, equals)), http::percent_encode(given.substr(equals + 1)));
   }
-  auto answer = to.post(to.path(path));
+  progress_line progress(to);
+  const auto url = to.path(path);
+  const auto posted = to.post(url, [&] { progress.draw(); });
+  progress.clear();
+  const auto answer = node::judge(url, posted, false);
   if (answer.code != exit_ok)
     return answer.code;
   const auto status = answer.body.value("status", std::string{});
   const bool over = status != "STARTING" && status != "STARTED" && status != "STOPPING";
   if (over || options.no_wait)
     return tell(answer.body, options.json);
-  return follow(to, answer.body.value("execution", ""), options.json);
+  return follow(to, answer.body.value("execution", ""), options.json, progress);
 }
 
 } // namespace

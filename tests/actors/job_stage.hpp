@@ -86,10 +86,9 @@ struct scheduled : world {
     const auto all = rows(table("totals"), {topology_name, "job:sum", partition_id{0}});
     return all.contains("all") ? json::parse(all.at("all")) : json{};
   }
-  void demand(std::string name = "sum") {
-    caf::anon_send(scheduler, actors::run_job{std::move(name), {}, [got = answers_got](http::response r) {
-                                                got->push_back(std::move(r));
-                                              }});
+  void demand(std::string name = "sum", bool wait = true) {
+    const auto keep = [got = answers_got](http::response r) { got->push_back(std::move(r)); };
+    caf::anon_send(scheduler, actors::run_job{std::move(name), {}, keep, wait});
   }
 
   table_config input;

@@ -99,6 +99,17 @@ TEST(scheduler, answers_a_request_by_its_deadline_though_the_run_goes_on) {
   EXPECT_EQ(w.runs().at(0).status, "COMPLETED");
 }
 
+TEST(scheduler, answers_who_does_not_wait_as_soon_as_redis_has_the_run) {
+  scheduled w(counting({}), latest("now"), true);
+  w.run();
+  w.demand("sum", false);
+  w.run();
+  ASSERT_EQ(w.answers_got->size(), 1u); // not once more at its end
+  EXPECT_EQ(w.answers_got->at(0).status, 202u);
+  EXPECT_EQ(json::parse(w.answers_got->at(0).body)["status"], "STARTING");
+  EXPECT_EQ(w.runs().at(0).status, "COMPLETED");
+}
+
 TEST(scheduler, a_failed_run_is_told_and_the_next_one_comes) {
   auto j = counting(1s);
   j.group_by = {"/g"};
