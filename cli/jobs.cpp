@@ -62,10 +62,10 @@ public:
   }
   // `meanwhile` is called every so often until the answer is there, and may ask the node other things.
   result<http::client_response> post(const std::string& url, const std::function<void()>& meanwhile) {
-    const bool may = token();
-    auto answer = std::async(std::launch::async, [=, this, client = client_] {
-      return may ? http::http_post(url, "", deadline, client) : no_token();
-    });
+    if (!token())
+      return no_token();
+    auto answer =
+        std::async(std::launch::async, [url, client = client_] { return http::http_post(url, "", deadline, client); });
     while (answer.wait_for(look_again) == std::future_status::timeout)
       meanwhile();
     return answer.get();
