@@ -89,32 +89,28 @@ class Client(RawWebSocket):
             self.take()
 
     def take(self) -> None:
-        head = self._take(2)
-        assert head, f"{self.name}: the connection ended"
-        size, more = head[1] & 127, b""
-        if size > 125:
-            more = self._take(2 if size == 126 else 8)
-            size = int.from_bytes(more, "big")
-        payload = self._take(size)
-        whole = len(head) + len(more) + size
-        assert head[0] & 15 == 1, f"{self.name}: a frame of kind {head[0] & 15}: {payload!r}"
-        if head[0] & 0x40:
+        frame = self.read_whole_frame()
+        assert frame, f"{self.name}: the connection ended"
+        first, payload, size = frame
+        assert first & 15 == 1, f"{self.name}: a frame of kind {first & 15}: {payload!r}"
+        compressed = bool(first & 0x40)
+        if compressed:
             payload = zlib.decompress(payload + b"\x00\x00\xff\xff\x03\x00", -15)
-        pushes = 0
+        pushed = False
         for line in payload.split(b"\n"):
             said = json.loads(line)
             if not said:
                 self.frame(b"{}")
             elif "push" in said:
-                pushes += 1
+                pushed = True
                 self.push(said["push"]["pub"])
             else:
                 assert "error" not in said, said
                 self.live |= "subscribe" in said
-        if pushes:
-            self.bytes += whole
+        if pushed:
+            self.bytes += size
             self.messages += 1
-            self.compressed += bool(head[0] & 0x40)
+            self.compressed += compressed
 
     def push(self, pub: dict) -> None:
         data, key = pub["data"], pub["key"]

@@ -83,7 +83,12 @@ class RawWebSocket(RawConnection):
 
     def read_frame(self) -> tuple[int, bytes] | None:
         """(opcode, payload); None: the connection has ended."""
-        head = self._take(2)
+        frame = self.read_whole_frame()
+        return None if frame is None else (frame[0] & 15, frame[1])
+
+    def read_whole_frame(self) -> tuple[int, bytes, int] | None:
+        """(first byte, payload as sent, bytes of it all with its header); None: the connection has ended."""
+        head, more = self._take(2), b""
         if head is None:
             return None
         length = head[1] & 127
@@ -93,7 +98,7 @@ class RawWebSocket(RawConnection):
                 return None
             length = int.from_bytes(more, "big")
         payload = self._take(length)
-        return None if payload is None else (head[0] & 15, payload)
+        return None if payload is None else (head[0], payload, len(head) + len(more) + length)
 
     def close_code(self) -> int | None:
         """Reads up to the close frame and answers it; its code, or None where the connection ended without one."""
