@@ -275,7 +275,7 @@ def latency_of(name: str, sessions: int, folder: pathlib.Path, cluster: Cluster,
     server = make_server(name, folder, cluster, args)
     load = None
     try:
-        load = load_on(server, "--row-bytes", str(args.row_bytes), "--partitions", str(args.partitions))
+        load = load_on(server, "--row-bytes", str(args.row_bytes), "--partitions", str(args.partitions), *([] if args.until == "read" else ["--arrivals"]))
         load.ask(f"connect {sessions}", 300)
         load.ask(f"rate 5 {args.rate:g}", 120)
         before = cpu(server.pid)
@@ -298,8 +298,9 @@ def latency(folder: pathlib.Path, cluster: Cluster, args) -> dict:
                 result = latency_of(name, sessions, folder / f"latency-{name}-{sessions}-{number}", cluster, args)
                 found.append(result)
                 # The writer's rows come straight from the load.
-                ms = result["from_made_ms"] if name == "writer" else result["from_offset_ms"]
-                print(f"{sessions} sessions, {args.rate:g} rows a second, {args.duration:g} s, {name}: p50 {ms['p50']:.2f}  p90 {ms['p90']:.2f}  p99 {ms['p99']:.2f}  max {ms['max']:.2f} ms"
+                start = "made" if name == "writer" else "offset"
+                ms = result[f"from_{start}_ms" if args.until == "read" else f"{start}_to_arrival_ms"]
+                print(f"{sessions} sessions, {args.rate:g} rows a second, {args.duration:g} s, {name}, until {args.until}: p50 {ms['p50']:.2f}  p90 {ms['p90']:.2f}  p99 {ms['p99']:.2f}  max {ms['max']:.2f} ms"
                       + ("" if name == "writer" else f"; from the row's making p50 {result['from_made_ms']['p50']:.2f}  p99 {result['from_made_ms']['p99']:.2f} ms")
                       + f"; {result['cores'] * 100:.0f} % of a core, the load {result['load_cores'] * 100:.0f} %; left out {result['missing']}, in {result['messages']} messages of {result['deliveries']}", flush=True)
     return {"latency": found}
@@ -369,6 +370,7 @@ def main() -> None:
     parser.add_argument("--stalled", type=int, nargs="?", const=1000, help="so many sessions never read")
     parser.add_argument("--stalled-row-bytes", type=int, default=2000)
     parser.add_argument("--latency", action="store_true")
+    parser.add_argument("--until", choices=["arrival", "read"], default="arrival", help="--latency: until the row is at a client's socket, while the load gives way to the server (arrival), or until the load has read it (read)")
     parser.add_argument("--storm", action="store_true")
     parser.add_argument("--forms", action="store_true", help="bytes of a delivery with short ids, deltas, permessage-deflate; memory of a session with the last")
     parser.add_argument("--rows", type=int, help="--forms: so many of each pattern (800)")

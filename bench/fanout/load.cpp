@@ -2,9 +2,11 @@
 // got everything. Driven by standard input, one command a line; each is answered by one line of JSON.
 //
 //   bench_fanout_load --connect PORT[/PATH] --protocol map|stream|raw --channel C --publish HOW [--row-bytes 200]
-//                     [--keys 256] [--partitions 1] [--flag 1] [--stalled-for 35] [--storms]
+//                     [--keys 256] [--partitions 1] [--flag 1] [--stalled-for 35] [--storms] [--arrivals]
 //
 //   --storms: for the command storm; sessions remember the newest row of each key
+//   --arrivals: latencies up to a row's arrival at the client's socket as well, by the kernel's clock; and this program
+//               gives way to the server: clients have processors of their own, these all sit on the server's
 //
 //   HOW: kafka:BROKERS/TOPIC   a record per row; the node under test reads the topic
 //        tcp:PORT              a line per publication to a peer's control port
@@ -44,6 +46,10 @@ int main(int argc, char** argv) {
     const std::string name = argv[i];
     if (name == "--storms") {
       s.storms = true;
+      continue;
+    }
+    if (name == "--arrivals") {
+      s.arrivals = true;
       continue;
     }
     if (++i == argc)

@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,8 @@ struct settings {
   std::size_t row_bytes = 200, keys = 256;
   int partitions = 1, flag = 1;
   double stalled_for = 35;
-  bool storms = false; // sessions remember the newest row of each key
+  bool storms = false;   // sessions remember the newest row of each key
+  bool arrivals = false; // the kernel says when bytes came, and reading them gives way to the server
 };
 
 enum class phase { away, upgrading, subscribing, live };
@@ -93,6 +95,7 @@ private:
 
   // reading: load_reading.cpp
   void readable(std::size_t who);
+  ssize_t receive(int fd, char* to, std::size_t room);
   bool upgraded(std::size_t who, std::string_view& bytes);
   void now_live(session& s);
   void say(std::size_t who, std::string_view payload, unsigned opcode = 1);
@@ -146,10 +149,10 @@ private:
   std::size_t live_ = 0, opening_ = 0, behind_ = 0, next_key_ = 0;
   std::uint64_t made_ = 0, made_before_ = 0, wanted_ = 0, wanted_hash_ = 0;
   std::uint64_t losses_ = 0, went_ = 0, refused_ = 0, again_ = 0, backwards_ = 0, storm_from_ = 0;
-  std::int64_t now_us_ = 0;
+  std::int64_t now_us_ = 0, arrived_us_ = 0; // of what is being taken apart
   steady::time_point storm_began_, braced_at_;
   totals sum_;
-  histogram from_made_, from_offset_, back_, live_again_;
+  histogram from_made_, from_offset_, offset_to_arrival_, made_to_arrival_, back_, live_again_;
   rusage used_{};
   bool quit_ = false;
 };

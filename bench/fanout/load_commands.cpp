@@ -102,6 +102,8 @@ void load::begin() {
   sum_ = {};
   from_made_.clear();
   from_offset_.clear();
+  made_to_arrival_.clear();
+  offset_to_arrival_.clear();
   losses_ = refused_ = again_ = 0;
   made_before_ = made_;
   getrusage(RUSAGE_SELF, &used_);
@@ -164,15 +166,17 @@ std::string load::tally(steady::duration took) {
   const auto spent = [](const timeval& a, const timeval& b) {
     return static_cast<double>(b.tv_sec - a.tv_sec) + static_cast<double>(b.tv_usec - a.tv_usec) / 1e6;
   };
-  char text[900];
+  char text[1200];
   std::snprintf(text, sizeof text,
                 R"(,"published":%)" PRIu64 R"(,"deliveries":%)" PRIu64 R"(,"missing":%)" PRIu64 R"(,"wrong":%)" PRIu64
                 R"(,"per_s":%.0f,"messages":%)" PRIu64 R"(,"reads":%)" PRIu64 R"(,"bytes":%)" PRIu64
-                R"(,"load_cpu_s":%.3f,"losses":%)" PRIu64 R"(,"from_made_ms":%s,"from_offset_ms":%s)",
+                R"(,"load_cpu_s":%.3f,"losses":%)" PRIu64
+                R"(,"from_made_ms":%s,"from_offset_ms":%s,"made_to_arrival_ms":%s,"offset_to_arrival_ms":%s)",
                 made_ - made_before_, sum_.deliveries, missing, wrong,
                 static_cast<double>(sum_.deliveries) / std::chrono::duration<double>(took).count(), sum_.messages,
                 sum_.reads, sum_.bytes, spent(used_.ru_utime, now.ru_utime) + spent(used_.ru_stime, now.ru_stime),
-                losses_, from_made_.json().c_str(), from_offset_.json().c_str());
+                losses_, from_made_.json().c_str(), from_offset_.json().c_str(), made_to_arrival_.json().c_str(),
+                offset_to_arrival_.json().c_str());
   return text;
 }
 

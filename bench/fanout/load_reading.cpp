@@ -23,7 +23,7 @@ void load::readable(std::size_t who) {
   std::memcpy(buffer_.data(), s.rest.data(), s.rest.size());
   if (s.rest.size() + 65536 > buffer_.size())
     die("a message of more than a megabyte came");
-  const auto n = ::recv(s.fd, buffer_.data() + s.rest.size(), buffer_.size() - s.rest.size(), 0);
+  const auto n = receive(s.fd, buffer_.data() + s.rest.size(), buffer_.size() - s.rest.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return;
   if (n <= 0) {
@@ -34,6 +34,8 @@ void load::readable(std::size_t who) {
   sum_.bytes += static_cast<std::uint64_t>(n);
   std::string_view bytes(buffer_.data(), s.rest.size() + static_cast<std::size_t>(n));
   now_us_ = wall_us();
+  if (arrived_us_ == 0)
+    arrived_us_ = now_us_;
   if (s.at == phase::upgrading && !upgraded(who, bytes))
     return;
   while (s.fd >= 0 && take_frame(who, bytes)) {
@@ -44,6 +46,29 @@ void load::readable(std::size_t who) {
     std::string().swap(s.rest);
   else
     s.rest.assign(bytes);
+}
+
+// Sets arrived_us_: when the last of these bytes came to the socket, 0 where the kernel does not say it.
+ssize_t load::receive(int fd, char* to, std::size_t room) {
+  arrived_us_ = 0;
+  if (!settings_.arrivals)
+    return ::recv(fd, to, room, 0);
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(timespec))];
+  iovec bytes{to, room};
+  msghdr m{};
+  m.msg_iov = &bytes;
+  m.msg_iovlen = 1;
+  m.msg_control = control;
+  m.msg_controllen = sizeof control;
+  const auto n = ::recvmsg(fd, &m, 0);
+  if (n > 0)
+    for (auto* c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+      if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+        timespec at{};
+        std::memcpy(&at, CMSG_DATA(c), sizeof at);
+        arrived_us_ = at.tv_sec * 1'000'000 + at.tv_nsec / 1000;
+      }
+  return n;
 }
 
 bool load::upgraded(std::size_t who, std::string_view& bytes) {
@@ -247,12 +272,17 @@ void load::pushed(session& s, const parsed& p) {
   sum_.deliveries += p.rows.size();
   if (!had && s.count >= wanted_ && behind_ > 0)
     --behind_;
-  for (const auto& r : p.rows)
+  for (const auto& r : p.rows) {
     from_made_.add(now_us_ - r.made_us);
+    if (settings_.arrivals)
+      made_to_arrival_.add(arrived_us_ - r.made_us);
+  }
   if (p.offset > 0) {
     s.offset = static_cast<std::uint64_t>(p.offset);
     if (!settings_.raw)
       from_offset_.add(now_us_ - p.offset);
+    if (!settings_.raw && settings_.arrivals)
+      offset_to_arrival_.add(arrived_us_ - p.offset);
   }
   if (!s.newest.empty()) {
     for (const auto& r : p.rows)
