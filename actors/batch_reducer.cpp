@@ -12,13 +12,14 @@
 #include <charconv>
 #include <limits>
 #include <numeric>
+#include <span>
 #include <utility>
 
 namespace weir::actors {
 namespace {
 
-constexpr std::uint32_t log_chunk = 64;         // packed entries asked for at a time, at most
-constexpr std::uint64_t throttled_rows = 4'096; // about so many at a time where a throttle spreads them
+constexpr std::uint32_t log_chunk = 64;       // packed entries asked for at a time, at most
+constexpr std::uint64_t throttled_rows = 512; // about so many at a time where a throttle spreads them
 
 // A record's event time can be ahead of the moment it was committed by as much as its producer's clock is: the window's
 // first packed entry is looked for this much earlier than the window starts.
@@ -41,21 +42,39 @@ bool parse_all(std::string_view text, Number& out) {
   return error == std::errc{} && rest == text.data() + text.size();
 }
 
+// A bucket of all partitions: as it came, and in the order in which it is reduced.
+struct bucket_rows {
+  std::vector<std::pair<partition_id, redis::stored_row>> rows;
+  std::vector<std::uint32_t> order;
+  std::size_t at = 0; // in `order`: the first that is not reduced
+
+  // By key, whatever order Redis has them in: doubles are added in it. The parts of one row are neighbours then.
+  void sort() {
+    order.resize(rows.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](auto a, auto b) {
+      const auto by_key = rows[a].second.key.compare(rows[b].second.key);
+      return by_key != 0 ? by_key < 0 : rows[a].first < rows[b].first;
+    });
+  }
+};
+
 struct batch_reducer_state {
   static inline const char* name = "batch-reducer";
 
   batch_reducer_actor::stateful_pointer<batch_reducer_state> self;
   batch_reducer_config config;
   std::shared_ptr<batch::reducer> partial;
-  std::uint32_t buckets = 1, bucket = 0;                        // the bucket that was asked for
-  std::size_t waiting = 0;                                      // partitions that have not sent it
-  std::vector<std::pair<partition_id, redis::stored_row>> rows; // of it, as they came
-  version next;                                                 // of a log: the first that was not asked for
+  std::uint32_t buckets = 1, bucket = 0; // the bucket that is being read
+  std::size_t part = 0, parts = 0;       // of it: the partition to be asked next, and how many have answered
+  bucket_rows reading, reducing;         // of it, and of the one before
+  version next;                          // of a log: the first that was not asked for
   std::int64_t checkpoint_at_ms = 0, told_at_ms = 0;
   std::uint64_t chunk_rows = 0;                              // of the last chunk, so about of the next
   std::uint64_t reserved = 0;                                // for the chunk that was asked for
   std::uint32_t log_entries = log_chunk;                     // asked for
   std::int64_t turn_ms = 0;                                  // of the next chunk
+  std::optional<processor_time> fared;                       // what the pace knows of
   std::size_t letters = 0;                                   // on their way
   enum class hold { none, letters, turn } held = hold::none; // what the next chunk waits for
   bool done = false;                                         // the result waits for letters
@@ -130,7 +149,7 @@ struct batch_reducer_state {
     if (reader)
       caf::anon_send(batch_reducer_actor(self), caf::tick_atom::value); // others have their turn between two chunks
     else
-      is_log() ? ask_log() : ask_bucket();
+      is_log() ? ask_log() : ask_parts();
   }
 
   // The next chunk, as soon as the dead letters and the throttle let it.
@@ -139,9 +158,19 @@ struct batch_reducer_state {
       held = hold::letters;
       return;
     }
+    tell_pace();
     reserved = chunk_rows;
     turn_ms = config.pace->reserve(config.node->wall_ms(), reserved);
     wait_for_turn();
+  }
+
+  void tell_pace() {
+    if (!config.node->threads_for_steps || config.job.throttle == 0)
+      return; // not a thread of its own; nothing to slow down
+    const auto now = processor_time_of_thread();
+    if (now && fared)
+      config.pace->fared(now->ran - fared->ran, now->waited - fared->waited);
+    fared = now;
   }
 
   void wait_for_turn() {
@@ -282,71 +311,84 @@ struct batch_reducer_state {
 
   // -- keyed tables
 
-  void ask_bucket() {
+  // With a throttle each part of a bucket has a turn of its own, and a part of the bucket before is reduced when it has
+  // come: neither Redis nor a core is kept from others for longer than some hundred rows take.
+  bool is_throttled() const { return config.job.throttle > 0; }
+
+  void ask_parts() {
     if (bucket >= buckets)
       return finish_well();
-    rows.clear();
-    waiting = config.partitions.size();
     batch_reducer_actor me = self;
-    for (std::size_t p = 0; p < config.partitions.size(); ++p)
-      config.node->store->load_bucket(config.partitions[p], config.ref, bucket, [me, p](auto answer) {
+    const auto end = is_throttled() ? part + 1 : config.partitions.size();
+    for (; part < end; ++part)
+      config.node->store->scan_bucket(config.partitions[part], config.ref, bucket, [me, p = part](auto answer) {
         caf::anon_send(me, bucket_read{p, 0, std::move(answer)});
       });
   }
 
-  void on_bucket(const bucket_read& m) {
+  void on_bucket(bucket_read& m) {
     if (!m.rows)
       return finish(tl::unexpected(of_redis(m.rows.error())));
+    chunk_found(m.rows->size());
     const auto id = config.partitions[m.partition].partition;
-    for (const auto& row : *m.rows)
-      rows.emplace_back(id, row);
-    if (--waiting > 0)
-      return;
-    const auto got = std::exchange(rows, {});
-    bucket += static_cast<std::uint32_t>(config.shares);
-    const bool more = bucket < buckets;
-    chunk_found(got.size());
-    if (more)
-      ask_next(); // Redis is at it while this bucket is reduced
-    if (auto added = reduce_bucket(got); !added)
-      return finish(tl::unexpected(added.error()));
-    if (!more)
-      return finish_well();
-    tell();
+    for (auto& row : *m.rows)
+      reading.rows.emplace_back(id, std::move(row));
+    const auto parts_left = config.partitions.size() - ++parts;
+    if (part < config.partitions.size())
+      ask_next(); // Redis is at it while the rows below are reduced
+    if (parts_left == 0)
+      on_whole_bucket();
+    else if (is_throttled())
+      reduce((reducing.order.size() - reducing.at) / (parts_left + 1));
   }
 
-  // In the order of their keys, whatever order Redis has them in: doubles are added in it. The parts of one row are
-  // neighbours then.
-  result<void> reduce_bucket(const std::vector<std::pair<partition_id, redis::stored_row>>& got) {
-    std::vector<std::uint32_t> order(got.size());
-    std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(), [&](auto a, auto b) {
-      const auto by_key = got[a].second.key.compare(got[b].second.key);
-      return by_key != 0 ? by_key < 0 : got[a].first < got[b].first;
-    });
-    std::vector<table::part> parts;
-    for (std::size_t from = 0; from < order.size();) {
-      auto to = from + 1;
-      while (to < order.size() && got[order[to]].second.key == got[order[from]].second.key)
+  void on_whole_bucket() {
+    if (!reduce(reducing.order.size()) || !tell())
+      return;
+    reducing = std::exchange(reading, {});
+    reducing.sort();
+    bucket += static_cast<std::uint32_t>(config.shares);
+    part = parts = 0;
+    const bool more = bucket < buckets;
+    if (more)
+      ask_next();
+    if ((!more || !is_throttled()) && !reduce(reducing.order.size()))
+      return;
+    if (!more)
+      finish_well();
+  }
+
+  // At least so many stored rows more, if there are. False: the share has ended with an error.
+  bool reduce(std::size_t count) {
+    std::vector<table::part> parts_of_row;
+    auto& [rows, order, at] = reducing;
+    for (const auto end = std::min(order.size(), at + count); at < end;) {
+      auto to = at + 1;
+      while (to < order.size() && rows[order[to]].second.key == rows[order[at]].second.key)
         ++to;
-      const auto& [partition, first] = got[order[from]];
-      if (to == from + 1 && config.table.kind == table_kind::latest) { // the part is the row
-        if (auto added = add(first.key, first.value, {first.time_ms, partition, first.at}); !added)
-          return added;
-      } else {
-        parts.clear();
-        stamp newest{std::numeric_limits<std::int64_t>::min(), {}, {}};
-        for (auto i = from; i < to; ++i) {
-          const auto& [id, row] = got[order[i]];
-          parts.push_back({id, {row.time_ms, id, row.at}, std::make_shared<const std::string>(row.value)});
-          newest = std::max(newest, parts.back().at);
-        }
-        if (const auto visible = table::visible_row(config.table, parts))
-          if (auto added = add(first.key, *visible, newest); !added)
-            return added;
+      if (auto added = reduce_row(std::span(order).subspan(at, to - at), parts_of_row); !added) {
+        finish(tl::unexpected(added.error()));
+        return false;
       }
-      from = to;
+      at = to;
     }
+    return true;
+  }
+
+  // `which`: the parts of one row. `space` is used again for each.
+  result<void> reduce_row(std::span<const std::uint32_t> which, std::vector<table::part>& space) {
+    const auto& [partition, first] = reducing.rows[which.front()];
+    if (which.size() == 1 && config.table.kind == table_kind::latest) // the part is the row
+      return add(first.key, first.value, {first.time_ms, partition, first.at});
+    space.clear();
+    stamp newest{std::numeric_limits<std::int64_t>::min(), {}, {}};
+    for (const auto i : which) {
+      const auto& [id, row] = reducing.rows[i];
+      space.push_back({id, {row.time_ms, id, row.at}, std::make_shared<const std::string>(row.value)});
+      newest = std::max(newest, space.back().at);
+    }
+    if (const auto visible = table::visible_row(config.table, space))
+      return add(first.key, *visible, newest);
     return {};
   }
 
@@ -354,8 +396,8 @@ struct batch_reducer_state {
 
   void ask_log() {
     batch_reducer_actor me = self;
-    config.node->store->load_packed_log(config.partitions[config.share], config.ref, next, config.cut, log_entries,
-                                        [me](auto answer) { caf::anon_send(me, log_read{std::move(answer)}); });
+    config.node->store->scan_log(config.partitions[config.share], config.ref, next, config.cut, log_entries,
+                                 [me](auto answer) { caf::anon_send(me, log_read{std::move(answer)}); });
   }
 
   // With a throttle, chunks of about one size whatever the entries are.
@@ -432,7 +474,7 @@ batch_reducer_actor::behavior_type batch_reducer(batch_reducer_actor::stateful_p
   self->state.config = std::move(config);
   self->state.start_work();
   return {
-      [self](const bucket_read& m) { self->state.on_bucket(m); },
+      [self](bucket_read& m) { self->state.on_bucket(m); },
       [self](const log_read& m) { self->state.on_log(m); },
       [self](const letter_sent& m) { self->state.on_letter(m); },
       [self](caf::flush_atom) { self->state.wait_for_turn(); },

@@ -140,6 +140,7 @@ void execution_run::halt() {
   for (const auto& reducer : reducers_)
     caf::anon_send_exit(reducer, caf::exit_reason::kill);
   reducers_.clear();
+  home_.metrics().get(metrics::names::job_slowdown, e_.job).set(1);
   if (step_writer_)
     caf::anon_send_exit(std::exchange(step_writer_, {}), caf::exit_reason::kill);
   if (transaction_wanted_)
@@ -278,8 +279,10 @@ void execution_run::on_total(const input_counted& m) {
     return;
   if (m.total) // for people who look on and for the pace; whatever went wrong, the reading will tell
     e_.total = *m.total;
-  const bool keyed = job_.what().input.kind != table_kind::log;
-  spawn_reducers(keyed ? e_.total / redis::table_buckets(job_.what().input.expected_rows) : 0);
+  const auto& input = job_.what().input;
+  const auto partitions = home_.config.node->partitions_of(input).size();
+  const bool keyed = input.kind != table_kind::log && partitions > 0;
+  spawn_reducers(keyed ? e_.total / redis::table_buckets(input.expected_rows) / partitions : 0);
   show();
 }
 
@@ -288,7 +291,7 @@ void execution_run::spawn_reducers(std::uint64_t chunk_rows) {
   const auto& c = config_;
   const auto partitions = home_.config.node->partitions_of(job_.what().input);
   const auto shares = e_.shares;
-  const auto pace = std::make_shared<batch::pace>(c.throttle);
+  pace_ = std::make_shared<batch::pace>(c.throttle);
   const version cut{
       std::max(home_.config.node->hint().value, static_cast<std::uint64_t>(home_.now_ms()) * 1000 + cut_allowance_us)};
   for (std::uint32_t i = 0; i < shares; ++i) {
@@ -301,7 +304,7 @@ void execution_run::spawn_reducers(std::uint64_t chunk_rows) {
                                e_.id,
                                i,
                                shares,
-                               pace,
+                               pace_,
                                chunk_rows,
                                {},
                                0,
@@ -348,6 +351,7 @@ void execution_run::on_progress(const share_progress& m) {
   if (!goes_on() || m.share >= counts_.size())
     return;
   count(m.share, m.counts);
+  home_.metrics().get(metrics::names::job_slowdown, e_.job).set(pace_->slower());
   show();
   if (skips_allowed() && !m.checkpoint.empty())
     store_checkpoint(static_cast<std::uint32_t>(m.share), m.checkpoint);

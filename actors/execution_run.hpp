@@ -105,8 +105,9 @@ private:
   std::map<std::uint32_t, std::string> waiting_checkpoints_; // the newest of each share behind that one
   std::uint32_t stored_last_ = 0;                            // shares take turns
   std::vector<batch_reducer_actor> reducers_;
-  step_writer_actor step_writer_; // null: none, or it has ended
-  std::size_t saving_ = 0;        // last checkpoints without an answer
+  std::shared_ptr<batch::pace> pace_; // theirs
+  step_writer_actor step_writer_;     // null: none, or it has ended
+  std::size_t saving_ = 0;            // last checkpoints without an answer
   std::shared_ptr<const std::vector<std::pair<std::string, std::string>>> rows_;
   std::uint64_t chunks_ = 0;                              // of the result, written by an earlier scheduler
   std::size_t sent_ = 0;                                  // rows that the topic has

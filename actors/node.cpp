@@ -452,6 +452,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
       m.get(metrics::names::job_runs, id, status).add(0);
     m.get(metrics::names::job_takeovers, id).add(0);
     m.get(metrics::names::jobs_fenced, id).add(0);
+    m.get(metrics::names::job_slowdown, id).set(1);
   }
   auto sessions = std::make_shared<session_registry>();
   auto http = std::make_shared<api>(config.node, publishers, sessions, config.assets, *gate);

@@ -2,6 +2,7 @@
 #include "cli/commands.hpp"
 #include "runtime/config/load.hpp"
 #include "runtime/core/backoff.hpp"
+#include "runtime/core/priority.hpp"
 #include "runtime/core/reactor.hpp"
 #include "runtime/embedded/redis_server.hpp"
 #include "runtime/http/static_files.hpp"
@@ -276,8 +277,14 @@ int run_topology(topology topo, const run_options& options, const companion_fact
   const auto reactor_pointers = start_reactors("weir-io", cores);
   // Redis has reactors of its own: a round that writes to thousands of sessions takes tens of milliseconds, for which
   // ingest must not wait.
-  auto store = redis::make_redis_store(
-      redis_settings, start_reactors("weir-redis", std::min<std::size_t>(cores, redis_settings.connections + 1)));
+  const auto redis_reactors =
+      start_reactors("weir-redis", std::min<std::size_t>(cores, redis_settings.connections + 1));
+  reactor* scanning = nullptr;
+  if (!topo.jobs.empty()) {
+    scanning = start_reactors("weir-scan", 1).front();
+    scanning->post(give_way);
+  }
+  auto store = redis::make_redis_store(redis_settings, redis_reactors, {}, scanning);
   if (!store)
     return fail_with(exit_code_of(store.error()), store.error().message);
   std::unique_ptr<kafka::producer> producer;

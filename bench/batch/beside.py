@@ -121,7 +121,7 @@ def measure(args, folder: pathlib.Path, cluster: Cluster) -> None:
     config = topology(cluster.bootstrap, server, topics["readings"], {
         "machines": {"from": "readings", "kind": "latest", "expected_rows": args.rows}, "ingested": {"from": "live", "kind": "latest"},
         "rows": {"from": "shown", "kind": "latest"}, "by_site": {"from": "job:groups", "kind": "latest"},
-    }, jobs={"groups": {"on": "demand", "read": {"table": "machines"}, "group_by": "/site", "fields": FIELDS, "write": {"table": "by_site"}}})
+    }, jobs={"groups": {"on": "demand", "read": {"table": "machines"}, "group_by": "/site", "fields": FIELDS, "write": {"table": "by_site"}, **({"throttle": args.throttle} if args.throttle else {})}})
     config["sources"] = {name: {"topic": topic} for name, topic in topics.items()}
     node = Node(folder, config, "weir")
     load = None
@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=200)
     parser.add_argument("--peak-records", type=int, default=3_000_000, help="sent at once to find the peak")
     parser.add_argument("--rate", type=int, help="records a second, instead of half of the peak")
+    parser.add_argument("--throttle", help="of the job, instead of the default: 50000/s, none")
     parser.add_argument("--seconds", type=float, default=10, help="of each phase")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="20,000 rows, one round of two seconds: does it work at all?")

@@ -120,6 +120,10 @@ inline constexpr counter_name<1> jobs_fenced{
     {"job"}};
 inline constexpr counter_name<2> job_rows{
     "weir_job_rows_total", "Rows of ended executions. what: read, filtered, skipped, written.", {"job", "what"}};
+inline constexpr gauge_name<1> job_slowdown{
+    "weir_job_slowdown",
+    "How many times slower than its throttle a job reads at present, as the node has no core to spare: 1 to 10.",
+    {"job"}};
 // Custom steps. step: reader, processor, writer.
 inline constexpr counter_name<2> job_step_seconds{
     "weir_job_step_seconds_total", "Time spent in a job's custom steps.", {"job", "step"}};

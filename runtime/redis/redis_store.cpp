@@ -215,10 +215,28 @@ std::optional<job_verdict> parse_verdict(std::string_view word) {
   return at == std::end(words) ? std::nullopt : std::optional(static_cast<job_verdict>(at - std::begin(words)));
 }
 
+void read_bucket(connection& on, const partition_key& partition, const table_ref& table, std::uint32_t bucket,
+                 callback<std::vector<stored_row>> done) {
+  on.send(one(std::string_view("HGETALL"), layout::bucket_key(partition, table, bucket)), 1,
+          answer(std::move(done), [](const replies& got) -> result<std::vector<stored_row>> {
+            reply_view pairs(got[0].get());
+            std::vector<stored_row> rows;
+            rows.reserve(pairs.size() / 2);
+            for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
+              auto row = layout::parse_row(std::string(pairs[i].text()), pairs[i + 1].text());
+              if (!row)
+                return nonsense("a stored row");
+              rows.push_back(std::move(*row));
+            }
+            return rows;
+          }));
+}
+
 class redis_store final : public store, public job_store {
 public:
-  redis_store(std::vector<std::shared_ptr<link>> links, std::shared_ptr<connection> reader)
-      : links_(std::move(links)), reader_(std::move(reader)) {}
+  redis_store(std::vector<std::shared_ptr<link>> links, std::shared_ptr<connection> reader,
+              std::shared_ptr<connection> scanner)
+      : links_(std::move(links)), reader_(std::move(reader)), scanner_(std::move(scanner)) {}
 
   ~redis_store() override { close(); }
 
@@ -303,19 +321,7 @@ public:
 
   void load_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
                    callback<std::vector<stored_row>> done) override {
-    reader_->send(one(std::string_view("HGETALL"), layout::bucket_key(partition, table, bucket)), 1,
-                  answer(std::move(done), [](const replies& got) -> result<std::vector<stored_row>> {
-                    reply_view pairs(got[0].get());
-                    std::vector<stored_row> rows;
-                    rows.reserve(pairs.size() / 2);
-                    for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
-                      auto row = layout::parse_row(std::string(pairs[i].text()), pairs[i + 1].text());
-                      if (!row)
-                        return nonsense("a stored row");
-                      rows.push_back(std::move(*row));
-                    }
-                    return rows;
-                  }));
+    read_bucket(*reader_, partition, table, bucket, std::move(done));
   }
 
   void count_rows(partition_key partition, table_ref table, std::uint32_t buckets,
@@ -350,23 +356,6 @@ public:
                   }));
   }
 
-  void load_packed_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
-                       callback<packed_log> done) override {
-    reader_->send(one(std::string_view("XRANGE"), layout::log_key(partition, table), stream_id(from), stream_id(to),
-                      std::string_view("COUNT"), std::uint64_t{most}),
-                  1, answer(std::move(done), [](replies got) -> result<packed_log> {
-                    const auto held = std::make_shared<const replies>(std::move(got));
-                    reply_view entries(held->front().get());
-                    packed_log log{{}, held};
-                    log.batches.reserve(entries.size());
-                    for (std::size_t i = 0; i < entries.size(); ++i)
-                      log.batches.push_back({version_of_id(entries[i][0].text()),
-                                             number_of<std::uint64_t>(field_of(entries[i][1], "n"), 0),
-                                             field_of(entries[i][1], "d")});
-                    return log;
-                  }));
-  }
-
   void log_heads(partition_key partition, table_ref table, std::uint32_t most,
                  callback<std::vector<batch_head>> done) override {
     reader_->send(one(std::string_view("EVALSHA"), log_heads_script().sha, std::uint64_t{1},
@@ -379,6 +368,28 @@ public:
                                      flat[i + 2].integer(), flat[i + 3].integer()});
                     return out;
                   }));
+  }
+
+  void scan_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                   callback<std::vector<stored_row>> done) override {
+    read_bucket(*scanner_, partition, table, bucket, std::move(done));
+  }
+
+  void scan_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                callback<packed_log> done) override {
+    scanner_->send(one(std::string_view("XRANGE"), layout::log_key(partition, table), stream_id(from), stream_id(to),
+                       std::string_view("COUNT"), std::uint64_t{most}),
+                   1, answer(std::move(done), [](replies got) -> result<packed_log> {
+                     const auto held = std::make_shared<const replies>(std::move(got));
+                     reply_view entries(held->front().get());
+                     packed_log log{{}, held};
+                     log.batches.reserve(entries.size());
+                     for (std::size_t i = 0; i < entries.size(); ++i)
+                       log.batches.push_back({version_of_id(entries[i][0].text()),
+                                              number_of<std::uint64_t>(field_of(entries[i][1], "n"), 0),
+                                              field_of(entries[i][1], "d")});
+                     return log;
+                   }));
   }
 
   void load_changes(partition_key partition, table_ref table, version after, callback<change_log> done) override {
@@ -534,6 +545,7 @@ public:
     for (auto& l : links_)
       l->inner().close();
     reader_->close();
+    scanner_->close();
   }
 
 private:
@@ -546,15 +558,15 @@ private:
   }
 
   std::vector<std::shared_ptr<link>> links_;
-  std::shared_ptr<connection> reader_;
-  std::mutex mutex_; // guards random_
+  std::shared_ptr<connection> reader_, scanner_; // the same one without a reactor for jobs
+  std::mutex mutex_;                             // guards random_
   std::mt19937_64 random_{(std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
 };
 
 } // namespace
 
 result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std::vector<reactor*> reactors,
-                                                store_options options) {
+                                                store_options options, reactor* scanning) {
   auto url = resolve_url(config);
   if (!url)
     return tl::unexpected(url.error());
@@ -564,18 +576,20 @@ result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std:
   if (!tls)
     return tl::unexpected(tls.error());
   std::size_t made = 0;
-  const auto make = [&](std::string name, bool wait) {
+  const auto next_reactor = [&]() -> reactor& { return *reactors[made++ % reactors.size()]; };
+  const auto make = [&](reactor& on, std::string name, bool wait) {
     auto c = std::make_shared<connection>(
-        *reactors[made++ % reactors.size()],
-        connection::settings{*url, *tls, options, fmt::format("{}-{}", options.client_name, name), wait});
+        on, connection::settings{*url, *tls, options, fmt::format("{}-{}", options.client_name, name), wait});
     c->start();
     return c;
   };
   std::vector<std::shared_ptr<link>> links;
   for (std::uint32_t i = 0; i < std::max(config.connections, 1u); ++i)
-    links.push_back(std::make_shared<link>(make(fmt::format("writer-{}", i), false), options.change_log_bytes));
-  auto reader = make("reader", true);
-  return std::make_unique<redis_store>(std::move(links), std::move(reader));
+    links.push_back(
+        std::make_shared<link>(make(next_reactor(), fmt::format("writer-{}", i), false), options.change_log_bytes));
+  auto reader = make(next_reactor(), "reader", true);
+  auto scanner = scanning ? make(*scanning, "scanner", true) : reader;
+  return std::make_unique<redis_store>(std::move(links), std::move(reader), std::move(scanner));
 }
 
 } // namespace weir::redis

@@ -1,5 +1,5 @@
-// The store over real Redis connections: `config.connections` writer links and one connection for reads and claims, so
-// that reads never delay writes.
+// The store over real Redis connections: `config.connections` writer links, one connection for reads and claims, so
+// that reads never delay writes, and one for what jobs read, so that neither waits for that.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -27,11 +27,12 @@ struct store_options {
   std::string log_component = "redis";
 };
 
-// Connects in the background and reconnects by itself. The reactors are started and outlive the store; call close() (or
-// destroy the store) while they still run. A read called while the first connection attempt is under way waits for it;
+// Connects in the background and reconnects by itself. `scanning` is the reactor of the connection for jobs; without it
+// they share the other one for reads. The reactors are started and outlive the store; call close() (or destroy the
+// store) while they still run. A read called while the first connection attempt is under way waits for it;
 // while Redis is away it fails at once. Errors: ec::bad_argument (URL), ec::io (CA file). "embedded" is no URL: start
 // runtime/embedded/redis_server first and put its url() in.
 result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std::vector<reactor*> reactors,
-                                                store_options options = {});
+                                                store_options options = {}, reactor* scanning = nullptr);
 
 } // namespace weir::redis

@@ -143,11 +143,16 @@ public:
   // Packed entries with id in [from, to], oldest first, at most `most` (newest first with `reverse`).
   virtual void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
                         bool reverse, callback<std::vector<stored_batch>> done) = 0;
-  // The same, oldest first and not taken apart.
-  virtual void load_packed_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
-                               callback<packed_log> done) = 0;
   virtual void log_heads(partition_key partition, table_ref table, std::uint32_t most,
                          callback<std::vector<batch_head>> done) = 0;
+
+  // What jobs read, for minutes on end: over a connection of their own, whose answers are taken apart on a thread that
+  // gives way to others (runtime/core/priority.hpp), so that commits do not wait behind them. scan_log leaves the
+  // entries packed, oldest first.
+  virtual void scan_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                           callback<std::vector<stored_row>> done) = 0;
+  virtual void scan_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                        callback<packed_log> done) = 0;
 
   virtual void load_changes(partition_key partition, table_ref table, version after, callback<change_log> done) = 0;
   // Keys whose expiry index is <= now, oldest first, at most `most`.

@@ -284,8 +284,13 @@ void memory_store::load_log(partition_key partition, table_ref table, version fr
       std::move(done), [&] { return impl_->partitions.log(partition, table, from, to, most, reverse); });
 }
 
-void memory_store::load_packed_log(partition_key partition, table_ref table, version from, version to,
-                                   std::uint32_t most, callback<packed_log> done) {
+void memory_store::scan_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                               callback<std::vector<stored_row>> done) {
+  load_bucket(std::move(partition), std::move(table), bucket, std::move(done));
+}
+
+void memory_store::scan_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                            callback<packed_log> done) {
   impl_->read<packed_log>(std::move(done), [&] {
     const auto batches = impl_->partitions.log(partition, table, from, to, most, false);
     auto texts = std::make_shared<std::deque<std::string>>();

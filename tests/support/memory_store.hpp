@@ -51,8 +51,10 @@ public:
                   redis::callback<std::uint64_t> done) override;
   void load_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most, bool reverse,
                 redis::callback<std::vector<redis::stored_batch>> done) override;
-  void load_packed_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
-                       redis::callback<redis::packed_log> done) override;
+  void scan_bucket(partition_key partition, table_ref table, std::uint32_t bucket,
+                   redis::callback<std::vector<redis::stored_row>> done) override;
+  void scan_log(partition_key partition, table_ref table, version from, version to, std::uint32_t most,
+                redis::callback<redis::packed_log> done) override;
   void log_heads(partition_key partition, table_ref table, std::uint32_t most,
                  redis::callback<std::vector<redis::batch_head>> done) override;
   void load_changes(partition_key partition, table_ref table, version after,

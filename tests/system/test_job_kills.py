@@ -44,7 +44,7 @@ class Cluster:
             "scheduler": {"lease": f"{int(LEASE_S * 1000)}ms"}, "http": {"listen": f"127.0.0.1:{free_port()}"},
             "sources": {"rows": {"topic": topic}},
             "tables": {"rows": {"from": "rows", "kind": "latest"}, "sums": {"from": "job:sum", "kind": "latest"}},
-            "jobs": {"sum": {"on": "demand", "read": "rows", "group_by": "/k", "fields": {"n": "count", "v": {"sum": "/v"}}, "chunk": CHUNK,
+            "jobs": {"sum": {"on": "demand", "read": "rows", "group_by": "/k", "fields": {"n": "count", "v": {"sum": "/v"}}, "chunk": CHUNK, "throttle": "none",
                              "deadline": "5m", "write": {"table": "sums", **({"topic": out, "exactly_once": once} if out else {})}}},
         }
 

@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import subprocess
+import sys
+import time
 
 import pytest
 
@@ -91,6 +93,35 @@ def test_stop_restart_and_abandon(node):
     assert begun.returncode == 0 and "STARTING" in begun.stdout, begun
     abandoned = jobs(node, "abandon", "slow")
     assert abandoned.returncode == 0 and newest(node, "slow")["status"] == "ABANDONED", abandoned
+
+
+def test_a_job_gives_way_where_no_core_is_to_spare(kraft, redis_server, weir_node):
+    """Beside programs that take all cores it reads slower than its throttle, and the metric says so."""
+    rows, rate = 40_000, 20_000
+    topic = kraft.topic("many", 2)
+    kraft.produce(topic, [Record(b"k%d" % i, b'{"v":%d}' % i, i % 2, 0) for i in range(rows)])
+    node = weir_node({
+        "topology": "jobs", "kafka": {"brokers": kraft.bootstrap}, "redis": {"url": redis_server.url}, "http": {"listen": f"127.0.0.1:{free_port()}"},
+        "sources": {"rows": {"topic": topic}},
+        "tables": {"rows": {"from": "rows", "kind": "latest"}, "sum": {"from": "job:sum", "kind": "latest"}},
+        "jobs": {"sum": {"on": "demand", "throttle": f"{rate}/s", "read": "rows", "fields": {"n": "count"}, "write": {"table": "sum"}}},
+    })
+    ends = kraft.end_offsets(topic).items()
+    client = redis_server.client()
+    wait_for(lambda: all(int(client.hget("{jobs:rows:%d}" % p, "next:rows@1") or 0) >= end for p, end in ends), 60, "the rows to be applied")
+    assert node.metric("weir_job_slowdown", job="sum") == 1
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        assert jobs(node, "run", "sum", "--no-wait").returncode == 0
+        wait_for(lambda: node.metric("weir_job_slowdown", job="sum") > 2, 60, lambda: f"the job to slow down: {jobs(node, 'show', 'sum').stdout}")
+        time.sleep(2 * rows / rate)  # it would be over by now
+        assert "STARTED" in jobs(node, "show", "sum").stdout
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    wait_for(lambda: node.rows("sum") == {"all": {"n": rows}}, 60, "the job to end")
+    wait_for(lambda: node.metric("weir_job_slowdown", job="sum") == 1, 10, "the metric to forget it")
 
 
 def test_a_terminal_shows_how_far_it_is(node):

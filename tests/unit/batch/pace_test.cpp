@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <utility>
 #include <vector>
 
 namespace weir::batch {
@@ -55,6 +56,37 @@ TEST(pace, gives_back_what_was_not_there) {
   p.reserve(t0, 1'000);
   p.found(1'000, 0);
   EXPECT_LE(p.reserve(t0, 1'000), t0);
+}
+
+std::int64_t time_of_a_thousand(pace& p) {
+  const auto now = t0 + 1'000'000; // long after whatever is reserved
+  const auto first = p.reserve(now, 1'000);
+  return p.reserve(now, 1'000) - first;
+}
+
+TEST(pace, goes_down_to_a_tenth_while_readers_wait_for_processors) {
+  constexpr std::uint64_t ms = 1'000'000; // ns
+  for (const auto& [waited, takes] :
+       {std::pair{0u, 10}, {1u, 10}, {2u, 10}, {4u, 20}, {10u, 50}, {20u, 100}, {500u, 100}}) {
+    pace p(100'000);
+    p.fared(10 * ms, waited * ms);
+    EXPECT_NEAR(static_cast<double>(time_of_a_thousand(p)), takes, 1) << waited;
+  }
+  pace none(0);
+  none.fared(10 * ms, 100 * ms);
+  EXPECT_EQ(none.reserve(t0, 1'000), t0);
+}
+
+TEST(pace, goes_up_again_when_they_wait_no_more_and_judges_by_no_single_moment) {
+  constexpr std::uint64_t ms = 1'000'000; // ns
+  pace p(100'000);
+  p.fared(ms, 100 * ms);
+  EXPECT_EQ(time_of_a_thousand(p), 10) << "one chunk tells nothing";
+  p.fared(ms, 100 * ms);
+  EXPECT_EQ(time_of_a_thousand(p), 100);
+  for (int chunk = 0; chunk < 500; ++chunk)
+    p.fared(ms, 0);
+  EXPECT_EQ(time_of_a_thousand(p), 10);
 }
 
 } // namespace

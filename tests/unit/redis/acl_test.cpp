@@ -102,8 +102,7 @@ void acl::read_tables(client& c, const partition_key& p) {
   for (const bool reverse : {false, true})
     works<std::vector<stored_batch>>(
         "load_log", [&](auto done) { c->load_log(p, l, version{1}, version{1ull << 52}, 9, reverse, done); });
-  works<packed_log>("load_packed_log",
-                    [&](auto done) { c->load_packed_log(p, l, version{1}, version{1ull << 52}, 9, done); });
+  works<packed_log>("scan_log", [&](auto done) { c->scan_log(p, l, version{1}, version{1ull << 52}, 9, done); });
   works<std::vector<batch_head>>("log_heads", [&](auto done) { c->log_heads(p, l, 9, done); });
   works<change_log>("load_changes", [&](auto done) { c->load_changes(p, m, {}, done); });
   works<std::vector<stored_row>>("expired", [&](auto done) { c->expired(p, m, 9999, 9, done); });

@@ -303,7 +303,7 @@ private:
         }
       }
       auto [c, d] = both<packed_log>([&](store& st, auto done) {
-        st.load_packed_log(s.key, {"l", 1}, version{base + 5000}, version{1ull << 53}, most, done);
+        st.scan_log(s.key, {"l", 1}, version{base + 5000}, version{1ull << 53}, most, done);
       });
       ASSERT_EQ(c->batches.size(), d->batches.size());
       for (std::size_t i = 0; i < c->batches.size(); ++i) {

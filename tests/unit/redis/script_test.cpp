@@ -289,8 +289,8 @@ TEST_F(script, a_log_reserves_a_version_for_each_record_and_packs_them_in_one_en
   EXPECT_EQ(*(*r)[0].entries[1].value, "{\"a\":2}");
   EXPECT_EQ((*r)[0].entries[1].time_ms, 1001);
   EXPECT_EQ((*r)[0].entries[1].at, offset{1});
-  auto packed = answer_of<packed_log>(
-      [&](auto done) { c()->load_packed_log(p, {"l", 1}, version{0}, version{1ull << 53}, 100, done); });
+  auto packed =
+      answer_of<packed_log>([&](auto done) { c()->scan_log(p, {"l", 1}, version{0}, version{1ull << 53}, 100, done); });
   ASSERT_TRUE(packed);
   ASSERT_EQ(packed->batches.size(), 2u);
   EXPECT_EQ(packed->batches[0].first, one.first);
