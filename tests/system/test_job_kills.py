@@ -20,6 +20,7 @@ from harness.waiting import wait_for
 LEASE_S = 1.0
 ROWS = int(os.environ.get("WEIR_KILL_ROWS") or 100_000)
 KILLS = int(os.environ.get("WEIR_KILLS") or 10)  # of each test
+THROTTLE = os.environ.get("WEIR_KILL_THROTTLE") or "250000/s"
 CHUNK = 500
 CHUNKS = -(-ROWS // CHUNK)
 OPEN = {"STARTING", "STARTED", "STOPPING"}
@@ -44,7 +45,7 @@ class Cluster:
             "scheduler": {"lease": f"{int(LEASE_S * 1000)}ms"}, "http": {"listen": f"127.0.0.1:{free_port()}"},
             "sources": {"rows": {"topic": topic}},
             "tables": {"rows": {"from": "rows", "kind": "latest"}, "sums": {"from": "job:sum", "kind": "latest"}},
-            "jobs": {"sum": {"on": "demand", "read": "rows", "group_by": "/k", "fields": {"n": "count", "v": {"sum": "/v"}}, "chunk": CHUNK, "throttle": "none",
+            "jobs": {"sum": {"on": "demand", "read": "rows", "group_by": "/k", "fields": {"n": "count", "v": {"sum": "/v"}}, "chunk": CHUNK, "throttle": THROTTLE,
                              "deadline": "5m", "write": {"table": "sums", **({"topic": out, "exactly_once": once} if out else {})}}},
         }
 
