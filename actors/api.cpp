@@ -307,6 +307,9 @@ std::string api::job_json(const std::string& name) const {
            {"filtered", run.filtered},
            {"skipped", run.skipped},
            {"written", run.written},
+           {"commits", run.commits},
+           {"retried", run.retried},
+           {"takeovers", run.takeovers},
            {"message", run.message}};
     if (run.ended_ms > 0)
       return j;

@@ -52,10 +52,20 @@ std::vector<std::string> words(const std::vector<execution_status>& statuses) {
 } // namespace
 
 job_run_status status_of(const batch::execution& e) {
-  return {0,         e.id,         std::string(batch::to_string(e.status)),
-          e.fire_ms, e.started_ms, e.ended_ms,
-          e.read,    e.filtered,   e.skipped,
-          e.written, e.message,    e.total};
+  return {.id = e.id,
+          .status = std::string(batch::to_string(e.status)),
+          .fire_ms = e.fire_ms,
+          .started_ms = e.started_ms,
+          .ended_ms = e.ended_ms,
+          .read = e.read,
+          .filtered = e.filtered,
+          .skipped = e.skipped,
+          .written = e.written,
+          .commits = e.commits,
+          .retried = e.retried,
+          .takeovers = e.takeovers,
+          .message = e.message,
+          .total = e.total};
 }
 
 execution_run::execution_run(scheduling& home, job_runner& job, std::uint64_t number, batch::execution e)

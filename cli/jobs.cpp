@@ -144,10 +144,12 @@ int show(node& to, bool as_json) {
       written += (written.empty() ? "" : " ") + other;
   fmt::print("job {}  {}  reads {}  writes {}\n", text(j.at("name")), text(j.at("trigger")), read, written);
   const auto describe = [](const char* what, const json& e) {
-    fmt::print("{}: execution {}  {}  fire time {}  read {}  filtered {}  skipped {}  written {}{}\n", what,
-               text(e.at("execution")), text(e.at("status")), when(e.at("fire")), text(e.at("read")),
-               text(e.at("filtered")), text(e.at("skipped")), text(e.at("written")),
-               text(e.at("message")).empty() ? "" : "  " + text(e.at("message")));
+    fmt::print("{}: execution {}  {}  fire time {}", what, text(e.at("execution")), text(e.at("status")),
+               when(e.at("fire")));
+    for (const char* count : {"read", "filtered", "skipped", "written", "commits", "retried", "takeovers"})
+      if (const auto at = e.find(count); at != e.end()) // an older node has fewer
+        fmt::print("  {} {}", count, text(*at));
+    fmt::print("{}\n", text(e.at("message")).empty() ? "" : "  " + text(e.at("message")));
   };
   if (!j.at("present").is_null())
     describe("now ", j.at("present"));

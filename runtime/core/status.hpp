@@ -36,6 +36,8 @@ struct job_run_status {
   std::string status;       // batch/execution.hpp
   std::int64_t fire_ms = 0, started_ms = 0, ended_ms = 0;
   std::uint64_t read = 0, filtered = 0, skipped = 0, written = 0;
+  std::uint64_t commits = 0;                // transactions of the result
+  std::uint32_t retried = 0, takeovers = 0; // how often it was tried again, and gone on with by another scheduler
   std::string message;
   std::uint64_t total = 0; // rows to read, as far as known when it began; 0: not known
 };
