@@ -14,8 +14,10 @@ constexpr int nicer = 10;
 } // namespace
 
 void give_way() {
-  // Of this thread alone: Linux keeps the nice value by thread, whatever POSIX says of processes.
-  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), nicer);
+  // Of this thread alone: Linux keeps the nice value by thread, whatever POSIX says of processes. The first thread has
+  // the one that the program was started with.
+  const int program = getpriority(PRIO_PROCESS, static_cast<id_t>(getpid()));
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), program + nicer); // the kernel ends it at 19
 }
 
 std::optional<processor_time> processor_time_of_thread() {

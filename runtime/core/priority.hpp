@@ -6,9 +6,9 @@
 
 namespace weir {
 
-// From now on the calling thread gets the processor mostly when nobody else wants it (nice 10: about a tenth of the
-// share of a thread that has not called this). For long work that nobody waits for by the millisecond. Linux; has no
-// effect where it is not permitted. Not undone.
+// From now on the calling thread gets the processor mostly when nobody else wants it (nice 10 more than the
+// program was started with: about a tenth of the share of a thread that has not called this). For long work that nobody
+// waits for by the millisecond. Linux; not called by the first thread. Not undone, and no more by a second call.
 void give_way();
 
 // Since the thread's start, nanoseconds.
