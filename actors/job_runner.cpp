@@ -38,6 +38,8 @@ void job_runner::step_down(const std::string& why) {
   if (now_ && adopted_)
     now_->say_where();
   drop_run(why);
+  if (restart_)
+    refuse(std::exchange(restart_, std::nullopt)->respond, 503, "not_ready", why);
   adopted_ = false;
   schedule_.reset();
   if (what_.writer)
@@ -123,15 +125,14 @@ void job_runner::on_adopted(const job_answered& m) {
     know(*newest);
   read_history();
   const auto status = batch::parse_execution_status(stored_.status);
-  auto restart = std::exchange(restart_, {});
-  const bool wait = std::exchange(restart_waits_, true);
+  const auto restart = std::exchange(restart_, std::nullopt);
   if (!status || batch::is_over(*status)) {
-    if (!restart.empty())
-      begin_again(std::move(restart), wait);
+    if (restart)
+      begin_again(*restart);
     return;
   }
-  for (const auto& respond : restart)
-    refuse(respond, 409, "already_running", fmt::format("job '{}' is running", c.name));
+  if (restart)
+    refuse(restart->respond, 409, "already_running", fmt::format("job '{}' is running", c.name));
   auto e = newest.value_or(batch::execution{});
   e.job = c.name;
   e.id = stored_.id;
@@ -272,14 +273,13 @@ void job_runner::begin(std::int64_t fire_ms, responders waiting, batch::paramete
   now_->begin(false, std::move(waiting));
 }
 
-void job_runner::begin_again(responders waiting, bool wait) {
+void job_runner::begin_again(const control_job& restart) {
   const auto status = batch::parse_execution_status(stored_.status);
   if (!status || !batch::may_restart(*status)) {
-    for (const auto& respond : waiting)
-      refuse(respond, 409, "not_restartable",
-             fmt::format("the newest execution of job '{}' is {}; only a FAILED or STOPPED one is started again, run "
-                         "the job for a new one",
-                         name(), status ? batch::to_string(*status) : "not there"));
+    refuse(restart.respond, 409, "not_restartable",
+           fmt::format("the newest execution of job '{}' is {}; only a FAILED or STOPPED one is started again, run "
+                       "the job for a new one",
+                       name(), status ? batch::to_string(*status) : "not there"));
     return;
   }
   schedule_->taken(stored_.fire_ms);
@@ -293,8 +293,8 @@ void job_runner::begin_again(responders waiting, bool wait) {
   e.input_version = seen_input_.changed.value;
   e.input_positions = seen_input_.positions;
   now_.emplace(home_, *this, next_number(), std::move(e));
-  now_->begin(true, std::move(waiting));
-  if (!wait)
+  now_->begin(true, {restart.respond});
+  if (!restart.wait)
     now_->answer_when_stored();
 }
 
@@ -344,8 +344,7 @@ void job_runner::control(const control_job& m) {
   if (m.verb == job_verb::restart) {
     if (now_)
       return impossible(fmt::format("job '{}' is running", name()));
-    restart_.push_back(m.respond); // its checkpoints are read first
-    restart_waits_ = restart_waits_ && m.wait;
+    restart_ = m; // its checkpoints are read first
     adopted_ = false;
     return adopt();
   }

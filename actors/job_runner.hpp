@@ -67,7 +67,7 @@ private:
   void refuse(const http::responder& respond, unsigned status, const char* code, const std::string& message) const;
   bool input_known() const;
   void begin(std::int64_t fire_ms, responders waiting = {}, batch::parameter_values parameters = {});
-  void begin_again(responders waiting, bool wait);
+  void begin_again(const control_job& restart);
   void fire();
   std::optional<std::int64_t> due_after_others() const;
   bool due_by_changes();
@@ -82,8 +82,7 @@ private:
   redis::job_state stored_;
   std::optional<batch::schedule> schedule_;
   std::optional<execution_run> now_;
-  responders restart_;        // who asked for it; it comes with the next adoption
-  bool restart_waits_ = true; // all of them for its end
+  std::optional<control_job> restart_; // comes with the next adoption
   std::uint64_t runs_ = 0;
   // The newest execution that completed, for the jobs after this one.
   std::string completed_;

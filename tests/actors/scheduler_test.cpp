@@ -194,6 +194,40 @@ TEST(scheduler, stops_a_run_and_starts_it_again_from_where_it_was) {
   EXPECT_EQ(w.answers_got->at(4).status, 409u); // COMPLETED is not started again
 }
 
+TEST(scheduler, a_restart_that_was_asked_for_ends_with_the_lease) {
+  scheduled w(counting({}), latest("now"), true);
+  w.node->topo.scheduler.lease = 2s;
+  w.put("a", R"({"v":3})");
+  w.run();
+  const auto actors_only = [&] {
+    while (w.jobs->try_run_once()) {
+    }
+  };
+  const auto control = [&](actors::job_verb verb) {
+    caf::anon_send(w.scheduler, actors::control_job{"sum", verb, [got = w.answers_got](http::response r) {
+                                                      got->push_back(std::move(r));
+                                                    }});
+  };
+  w.demand();
+  actors_only();
+  control(actors::job_verb::stop);
+  w.run();
+  ASSERT_EQ(w.runs().at(0).status, "STOPPED");
+  const auto answered = w.answers_got->size();
+  control(actors::job_verb::restart);
+  actors_only();
+  ASSERT_EQ(w.answers_got->size(), answered) << "it looks into Redis first";
+  w.pass(3s); // Redis says nothing
+  actors_only();
+  ASSERT_EQ(w.answers_got->size(), answered + 1);
+  EXPECT_EQ(w.answers_got->back().status, 503u);
+  w.advance(10s); // it schedules again: who asked has been told that nothing comes of it
+  w.demand();
+  w.run();
+  EXPECT_EQ(w.runs().at(0).status, "COMPLETED");
+  EXPECT_EQ(w.history().size(), 2u);
+}
+
 TEST(scheduler, an_abandoned_run_is_not_started_again) {
   scheduled w(counting({}), latest("now"), true);
   w.put("a", R"({"v":3})");
