@@ -66,7 +66,7 @@ struct batch_reducer_state {
   batch_reducer_config config;
   std::shared_ptr<batch::reducer> partial;
   std::uint32_t buckets = 1, bucket = 0; // the bucket that is being read
-  std::size_t part = 0, parts = 0;       // of it: the partition to be asked next, and how many have answered
+  std::size_t part = 0;                  // of it: the partition to be asked next
   bucket_rows reading, reducing;         // of it, and of the one before
   version next;                          // of a log: the first that was not asked for
   std::int64_t checkpoint_at_ms = 0, told_at_ms = 0;
@@ -149,7 +149,7 @@ struct batch_reducer_state {
     if (reader)
       caf::anon_send(batch_reducer_actor(self), caf::tick_atom::value); // others have their turn between two chunks
     else
-      is_log() ? ask_log() : ask_parts();
+      is_log() ? ask_log() : ask_part();
   }
 
   // The next chunk, as soon as the dead letters and the throttle let it.
@@ -311,19 +311,17 @@ struct batch_reducer_state {
 
   // -- keyed tables
 
-  // With a throttle each part of a bucket has a turn of its own, and a part of the bucket before is reduced when it has
-  // come: neither Redis nor a core is kept from others for longer than some hundred rows take.
-  bool is_throttled() const { return config.job.throttle > 0; }
-
-  void ask_parts() {
+  // A part of a bucket at a time: Redis executes all requests of a connection that have come before it looks at the
+  // next connection, so what is asked for at once keeps it from everybody else at once. A piece of the bucket before is
+  // reduced when a part has come, so that a core is not taken for longer either.
+  void ask_part() {
     if (bucket >= buckets)
       return finish_well();
     batch_reducer_actor me = self;
-    const auto end = is_throttled() ? part + 1 : config.partitions.size();
-    for (; part < end; ++part)
-      config.node->store->scan_bucket(config.partitions[part], config.ref, bucket, [me, p = part](auto answer) {
-        caf::anon_send(me, bucket_read{p, 0, std::move(answer)});
-      });
+    config.node->store->scan_bucket(config.partitions[part], config.ref, bucket, [me, p = part](auto answer) {
+      caf::anon_send(me, bucket_read{p, 0, std::move(answer)});
+    });
+    ++part;
   }
 
   void on_bucket(bucket_read& m) {
@@ -333,13 +331,11 @@ struct batch_reducer_state {
     const auto id = config.partitions[m.partition].partition;
     for (auto& row : *m.rows)
       reading.rows.emplace_back(id, std::move(row));
-    const auto parts_left = config.partitions.size() - ++parts;
-    if (part < config.partitions.size())
-      ask_next(); // Redis is at it while the rows below are reduced
+    const auto parts_left = config.partitions.size() - part;
     if (parts_left == 0)
-      on_whole_bucket();
-    else if (is_throttled())
-      reduce((reducing.order.size() - reducing.at) / (parts_left + 1));
+      return on_whole_bucket();
+    ask_next(); // Redis is at it while the rows below are reduced
+    reduce((reducing.order.size() - reducing.at) / (parts_left + 1));
   }
 
   void on_whole_bucket() {
@@ -348,13 +344,10 @@ struct batch_reducer_state {
     reducing = std::exchange(reading, {});
     reducing.sort();
     bucket += static_cast<std::uint32_t>(config.shares);
-    part = parts = 0;
-    const bool more = bucket < buckets;
-    if (more)
+    part = 0;
+    if (bucket < buckets)
       ask_next();
-    if ((!more || !is_throttled()) && !reduce(reducing.order.size()))
-      return;
-    if (!more)
+    else if (reduce(reducing.order.size()))
       finish_well();
   }
 

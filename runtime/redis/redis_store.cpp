@@ -235,8 +235,9 @@ void read_bucket(connection& on, const partition_key& partition, const table_ref
 class redis_store final : public store, public job_store {
 public:
   redis_store(std::vector<std::shared_ptr<link>> links, std::shared_ptr<connection> reader,
-              std::shared_ptr<connection> scanner)
-      : links_(std::move(links)), reader_(std::move(reader)), scanner_(std::move(scanner)) {}
+              std::shared_ptr<connection> scanner, std::shared_ptr<connection> leaser)
+      : links_(std::move(links)), reader_(std::move(reader)), scanner_(std::move(scanner)), leaser_(std::move(leaser)) {
+  }
 
   ~redis_store() override { close(); }
 
@@ -546,20 +547,21 @@ public:
       l->inner().close();
     reader_->close();
     scanner_->close();
+    leaser_->close();
   }
 
 private:
   void lease_command(const std::string& topology, const std::string& owner, std::int64_t hold_ms, std::string_view what,
                      fence_token low, callback<lease> done) {
-    reader_->send(
+    leaser_->send(
         one(std::string_view("EVALSHA"), lease_script().sha, std::uint64_t{1}, layout::lease_key(topology), owner,
             std::to_string(hold_ms), what, low.value),
         1, answer(std::move(done), [](const replies& got) -> result<lease> { return parse_lease(got[0].get()); }));
   }
 
   std::vector<std::shared_ptr<link>> links_;
-  std::shared_ptr<connection> reader_, scanner_; // the same one without a reactor for jobs
-  std::mutex mutex_;                             // guards random_
+  std::shared_ptr<connection> reader_, scanner_, leaser_; // one without a reactor for jobs
+  std::mutex mutex_;                                      // guards random_
   std::mt19937_64 random_{(std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
 };
 
@@ -589,7 +591,9 @@ result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std:
         std::make_shared<link>(make(next_reactor(), fmt::format("writer-{}", i), false), options.change_log_bytes));
   auto reader = make(next_reactor(), "reader", true);
   auto scanner = scanning ? make(*scanning, "scanner", true) : reader;
-  return std::make_unique<redis_store>(std::move(links), std::move(reader), std::move(scanner));
+  // Not on the reader's reactor, where there are two.
+  auto leaser = scanning ? make(next_reactor(), "lease", true) : reader;
+  return std::make_unique<redis_store>(std::move(links), std::move(reader), std::move(scanner), std::move(leaser));
 }
 
 } // namespace weir::redis

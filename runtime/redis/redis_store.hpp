@@ -1,5 +1,7 @@
-// The store over real Redis connections: `config.connections` writer links, one connection for reads and claims, so
-// that reads never delay writes, and one for what jobs read, so that neither waits for that.
+// The store over real Redis connections: `config.connections` writer links; one connection for reads and claims, so
+// that reads never delay writes; one for what jobs read, so that neither waits for that; and one for the scheduler's
+// lease, whose answer would else come behind a job's checkpoints, tens of megabytes, which take longer than a short
+// lease.
 #pragma once
 
 #include "proto/topology.hpp"
@@ -27,11 +29,11 @@ struct store_options {
   std::string log_component = "redis";
 };
 
-// Connects in the background and reconnects by itself. `scanning` is the reactor of the connection for jobs; without it
-// they share the other one for reads. The reactors are started and outlive the store; call close() (or destroy the
-// store) while they still run. A read called while the first connection attempt is under way waits for it;
-// while Redis is away it fails at once. Errors: ec::bad_argument (URL), ec::io (CA file). "embedded" is no URL: start
-// runtime/embedded/redis_server first and put its url() in.
+// Connects in the background and reconnects by itself. `scanning` is the reactor of the connection that jobs read over;
+// without it there are no jobs, or they and the lease share the connection for reads. The reactors are started and
+// outlive the store; call close() (or destroy the store) while they still run. A read called while the first connection
+// attempt is under way waits for it; while Redis is away it fails at once. Errors: ec::bad_argument (URL), ec::io (CA
+// file). "embedded" is no URL: start runtime/embedded/redis_server first and put its url() in.
 result<std::unique_ptr<store>> make_redis_store(const redis_config& config, std::vector<reactor*> reactors,
                                                 store_options options = {}, reactor* scanning = nullptr);
 

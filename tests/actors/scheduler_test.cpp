@@ -508,6 +508,39 @@ TEST(scheduler, reads_no_faster_than_the_throttle) {
   }
 }
 
+// Redis executes what a connection has asked for before it looks at the next connection.
+TEST(scheduler, a_reducer_asks_for_the_rows_of_one_partition_at_a_time) {
+  constexpr std::size_t reducers = 8, others = 3; // the lease, checkpoints
+  auto j = counting({});
+  j.throttle = 0;
+  auto input = latest("now");
+  input.expected_rows = 1'000'000; // in many buckets, some for each reducer
+  scheduled w(j, input, true);
+  w.node->partition_counts[source_name] = 16;
+  w.put("a", R"({"v":3})");
+  w.run();
+  w.demand();
+  std::size_t most = 0;
+  for (int step = 0; w.runs().empty() && step < 10'000; ++step) {
+    while (w.jobs->try_run_once()) {
+    }
+    if (w.board.jobs()["sum"].present.total > 0) // before, it is being counted
+      most = std::max(most, w.answers.size());
+    if (w.answers.empty()) {
+      w.pass(50ms);
+      continue;
+    }
+    auto next = std::move(w.answers.front());
+    w.answers.pop_front();
+    next();
+  }
+  ASSERT_FALSE(w.runs().empty());
+  EXPECT_EQ(w.runs()[0].read, 1u);
+  EXPECT_EQ(w.runs()[0].status, "COMPLETED") << w.runs()[0].message;
+  EXPECT_GE(most, reducers);
+  EXPECT_LE(most, reducers + others);
+}
+
 job_config grouping() {
   auto j = counting({});
   j.group_by = {"/k"};

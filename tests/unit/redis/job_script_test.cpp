@@ -1,7 +1,9 @@
 // The rules of the job repository's scripts, each against a real redis-server.
+#include "runtime/core/reactor.hpp"
 #include "tests/unit/redis/job_fixture.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <fmt/format.h>
 
 namespace weir::redis::test {
@@ -135,6 +137,40 @@ TEST_F(lease_script, a_key_of_another_type_or_a_damaged_one_is_an_error) {
   ASSERT_FALSE(damaged);
   EXPECT_EQ(damaged.error().code, ec::redis_script);
   EXPECT_EQ(redis({"HGET", key(), "owner"}), "a");
+}
+
+// A lease is soon over, and a large job's checkpoints take long to come.
+TEST_F(lease_script, its_answer_does_not_stand_behind_checkpoints_where_jobs_have_a_reactor) {
+  auto marks = begins(job, 7, "100.1", 100);
+  marks.checkpoint = {{0, std::string(64'000'000, 'x')}};
+  ASSERT_TRUE(adopt(7));
+  changes(std::move(marks));
+  for (const bool jobs_have_one : {true, false}) {
+    reactor one("one"), other("other"), of_jobs("jobs");
+    for (auto* r : {&one, &other, &of_jobs})
+      r->start();
+    auto made = make_redis_store(shared_server().config(), {&one, &other}, {}, jobs_have_one ? &of_jobs : nullptr);
+    ASSERT_TRUE(made) << made.error().message;
+    auto& there = (*made)->jobs();
+    const auto leased = [&] {
+      return answer_of<lease>([&](auto done) { there.take_lease(topology, "a", 60'000, {}, done); });
+    };
+    ASSERT_TRUE(leased()); // it is connected
+    ASSERT_TRUE(answer_of<job_state>([&](auto done) { there.read_job(job, done); }));
+    std::atomic<bool> lease_came = false;
+    const auto adopted = answer_of<bool>([&](auto done) {
+      there.adopt_job(job, {7}, [&lease_came, done](result<job_answer> r) {
+        done(r ? result<bool>(lease_came.load()) : tl::unexpected(r.error()));
+      });
+      there.take_lease(topology, "a", 60'000, {}, [&lease_came](const result<lease>&) { lease_came = true; });
+    });
+    ASSERT_TRUE(adopted) << adopted.error().message;
+    EXPECT_EQ(*adopted, jobs_have_one);
+    EXPECT_TRUE(eventually([&] { return lease_came.load(); }));
+    (*made)->close();
+    for (auto* r : {&one, &other, &of_jobs})
+      r->stop();
+  }
 }
 
 // -- adoption
