@@ -206,10 +206,15 @@ struct node_state {
 
   // -- starting
 
+  // Said before the part's actor is spawned: it speaks for itself only once it runs, and until then the node must not
+  // look ready.
+  void waiting_for(const std::string& part, const std::string& why) { config.node->board->waiting(part, why); }
+
   void start_work() {
     at = stage::running;
     retry.reset();
     for (std::size_t i = 0; i < config.node->store->writers(); ++i) {
+      waiting_for(fmt::format("redis/{}", i), "connects to Redis");
       writers.push_back(spawn_redis_writer(self->system(), {config.node, i}));
       self->monitor(writers.back());
     }
@@ -249,6 +254,7 @@ struct node_state {
         c.tables.push_back({t, {table_id, parts.generation}, parts.inbox, parts.publisher});
       }
     auto& s = sources[id];
+    waiting_for("source/" + id, "is starting");
     s.actor = spawn_source(self->system(), std::move(c));
     self->monitor(s.actor);
   }
@@ -271,6 +277,7 @@ struct node_state {
             exit_software, fmt::format("source '{}' ended {} times: {}", id, s.restarts, caf::to_string(m.reason)));
       log::error(label, "a source's actor ended, starting it again",
                  {{"source", id}, {"reason", caf::to_string(m.reason)}});
+      waiting_for("source/" + id, "its actor ended and is started again");
       s.actor = nullptr;
       s.again_in = static_cast<int>(s.retry.next() / tick) + 1;
       return;
@@ -484,6 +491,7 @@ result<running_node> start_node(caf::actor_system& system, node_config config) {
   handlers.sent = [bytes = m.get(metrics::names::bytes_sent)](std::uint64_t n) mutable {
     bytes.add(static_cast<double>(n));
   };
+  config.node->board->waiting("node", "is starting"); // before anybody can ask
   auto server = http::listen(topo.http, http::limits_of(topo.http), config.reactors, std::move(handlers));
   if (!server)
     return tl::unexpected(server.error());

@@ -378,6 +378,8 @@ struct source_state {
         return forget(p);
       o.actor = nullptr;
       o.respawn_in = static_cast<int>(o.retry.next() / tick) + 1;
+      board().waiting(fmt::format("partition/{}/{}", config.source.name, p.value),
+                      "its actor ended and is started again");
       log::warn(label, "a partition's actor ended, starting it again",
                 {{"partition", p.value}, {"reason", caf::to_string(m.reason)}});
       return;

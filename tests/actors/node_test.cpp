@@ -6,6 +6,7 @@
 #include "tests/actors/stage.hpp"
 #include "tests/support/eventually.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -73,6 +74,28 @@ TEST(node, reads_its_sources_and_becomes_ready) {
   EXPECT_EQ(w.rows("now").size(), 1u);
   EXPECT_TRUE(w.board.waits().empty()) << json(w.board.waits()).dump();
   EXPECT_TRUE(w.given_up.empty());
+}
+
+// An actor says what it waits for once it runs. Looked at between any two messages, since a client that comes at such a
+// moment would see the table begin anew when its partitions are claimed.
+TEST(node, is_not_ready_at_any_moment_before_its_partitions_run) {
+  world_options options;
+  options.partitions = 3;
+  options.writers = 2;
+  whole_node w(std::move(options));
+  const auto all_run = [&w] {
+    const auto partitions = w.board.sources()[source_name].partitions;
+    return partitions.size() == 3 &&
+           std::all_of(partitions.begin(), partitions.end(), [](const auto& p) { return p.second.state == "running"; });
+  };
+  w.start();
+  for (int messages = 0; !all_run(); ++messages) {
+    ASSERT_FALSE(w.board.waits().empty()) << "after " << messages << " messages";
+    ASSERT_LT(messages, 10'000);
+    if (!w.jobs->try_run_once())
+      w.pass(50ms);
+  }
+  EXPECT_TRUE(w.until([&] { return w.board.waits().empty(); })) << json(w.board.waits()).dump();
 }
 
 TEST(node, refuses_a_table_whose_definition_changed_and_names_the_difference) {
