@@ -626,8 +626,17 @@ struct partition_actor_state {
     queue.reset(); // before the partition is unassigned
     // A batch that is being closed may have its dead letters in the topic already: it is finished, or they would be
     // written twice.
-    if (m.lost || (flying.empty() && !closing))
+    if (m.lost)
+      forget();
+    else if (flying.empty() && !closing)
       self->quit();
+  }
+
+  // Somebody else's from now on, or this node's again with another actor: what this one waited for, the node does not
+  // wait for any more.
+  void forget() {
+    config.node->board->ready(waiting_key);
+    self->quit();
   }
 };
 
@@ -660,7 +669,7 @@ partition_actor::behavior_type partition(partition_actor::stateful_pointer<parti
   // Without the source nobody answers for the partition in the group any more; what it still holds would keep the old
   // consumer alive.
   self->monitor(s.config.owner);
-  self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
+  self->set_down_handler([self](const caf::down_msg&) { self->state.forget(); });
   self->delayed_send(self, s.config.limits.maintenance, caf::tick_atom::value);
   s.claim();
   return {

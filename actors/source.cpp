@@ -442,6 +442,8 @@ struct source_state {
     for (auto& [p, o] : owned)
       if (o.actor)
         caf::anon_send(o.actor, retire{true});
+      else
+        board().ready(fmt::format("partition/{}/{}", config.source.name, p.value));
     owned.clear();
     leaving.clear();
     consumer.reset();

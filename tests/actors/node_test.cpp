@@ -162,6 +162,27 @@ TEST(node, waits_for_redis_and_kafka_and_says_what_it_waits_for) {
   ASSERT_TRUE(w.until([&] { return !w.rows("now").empty(); }));
 }
 
+// Its partitions may be another node's when the consumer is made anew: nobody would clear what they waited for.
+TEST(node, does_not_wait_for_the_partitions_of_a_consumer_that_is_gone) {
+  whole_node w;
+  w.start();
+  w.advance(1s);
+  ASSERT_TRUE(w.board.waits().empty());
+  const auto before = w.store->take_snapshot();
+  w.put("k", R"({"v":1})");
+  w.advance(1s);
+  w.log->fail_questions(error{ec::kafka_unreachable, "no brokers"});
+  w.store->roll_back(before);
+  w.put("k", R"({"v":2})"); // is refused; to claim again, it has to ask the brokers
+  w.advance(1s);
+  ASSERT_EQ(w.board.waits().count("partition/readings/0"), 1u);
+  w.log->fail(0, error{ec::kafka_refused, "fenced"}, true);
+  w.advance(2s);
+  const auto waits = w.board.waits();
+  EXPECT_EQ(waits.count("partition/readings/0"), 0u) << json(waits).dump();
+  EXPECT_EQ(waits.count("source/readings"), 1u) << json(waits).dump();
+}
+
 TEST(node, says_that_the_brokers_went_away_and_that_they_are_back_though_no_record_comes) {
   whole_node w;
   w.start();
