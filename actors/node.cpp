@@ -206,15 +206,10 @@ struct node_state {
 
   // -- starting
 
-  // Said before the part's actor is spawned: it speaks for itself only once it runs, and until then the node must not
-  // look ready.
-  void waiting_for(const std::string& part, const std::string& why) { config.node->board->waiting(part, why); }
-
   void start_work() {
     at = stage::running;
     retry.reset();
     for (std::size_t i = 0; i < config.node->store->writers(); ++i) {
-      waiting_for(fmt::format("redis/{}", i), "connects to Redis");
       writers.push_back(spawn_redis_writer(self->system(), {config.node, i}));
       self->monitor(writers.back());
     }
@@ -254,7 +249,6 @@ struct node_state {
         c.tables.push_back({t, {table_id, parts.generation}, parts.inbox, parts.publisher});
       }
     auto& s = sources[id];
-    waiting_for("source/" + id, "is starting");
     s.actor = spawn_source(self->system(), std::move(c));
     self->monitor(s.actor);
   }
@@ -277,7 +271,7 @@ struct node_state {
             exit_software, fmt::format("source '{}' ended {} times: {}", id, s.restarts, caf::to_string(m.reason)));
       log::error(label, "a source's actor ended, starting it again",
                  {{"source", id}, {"reason", caf::to_string(m.reason)}});
-      waiting_for("source/" + id, "its actor ended and is started again");
+      config.node->board->waiting(source_label(id), "its actor ended and is started again");
       s.actor = nullptr;
       s.again_in = static_cast<int>(s.retry.next() / tick) + 1;
       return;

@@ -645,7 +645,7 @@ partition_actor::behavior_type partition(partition_actor::stateful_pointer<parti
   auto& s = self->state;
   s.config = std::move(config);
   const auto number = std::to_string(s.config.partition.value);
-  s.label = fmt::format("partition/{}/{}", s.source(), number);
+  s.label = partition_label(s.source(), s.config.partition);
   s.waiting_key = s.label;
   s.chain = std::make_unique<redis::chain>(s.key());
   for (const auto& t : s.config.tables)
@@ -696,7 +696,12 @@ partition_actor::behavior_type partition(partition_actor::stateful_pointer<parti
 
 } // namespace
 
+std::string partition_label(const std::string& source, partition_id partition) {
+  return fmt::format("partition/{}/{}", source, partition.value);
+}
+
 partition_actor spawn_partition(caf::actor_system& system, partition_config config) {
+  config.node->board->waiting(partition_label(config.source.name, config.partition), "is starting");
   return system.spawn(partition, std::move(config));
 }
 

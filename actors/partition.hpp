@@ -27,6 +27,9 @@ struct partition_config {
   partition_limits limits;
 };
 
+// What it is called in the log, and what it waits for on the status board.
+std::string partition_label(const std::string& source, partition_id partition);
+
 partition_actor spawn_partition(caf::actor_system& system, partition_config config);
 
 } // namespace weir::actors

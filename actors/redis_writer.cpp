@@ -33,6 +33,9 @@ std::uint64_t reserved_versions(const redis::transaction& tx) {
   return n;
 }
 
+// On the status board.
+std::string link_label(std::size_t link) { return fmt::format("redis/{}", link); }
+
 struct redis_writer_state {
   static inline const char* name = "redis-writer";
 
@@ -143,12 +146,12 @@ struct redis_writer_state {
       reconnects.add();
     if (state == redis::link_state::down) {
       up = false;
-      config.node->board->waiting(fmt::format("redis/{}", config.link), "connection to Redis is down");
+      config.node->board->waiting(link_label(config.link), "connection to Redis is down");
       return;
     }
     up = true;
     ++life;
-    config.node->board->ready(fmt::format("redis/{}", config.link));
+    config.node->board->ready(link_label(config.link));
     std::set<partition_key> asked;
     for (auto& p : queue)
       if (p.open)
@@ -269,6 +272,7 @@ redis_writer_actor::behavior_type redis_writer(redis_writer_actor::stateful_poin
 } // namespace
 
 redis_writer_actor spawn_redis_writer(caf::actor_system& system, redis_writer_config config) {
+  config.node->board->waiting(link_label(config.link), "connects to Redis");
   return system.spawn(redis_writer, std::move(config));
 }
 

@@ -355,7 +355,7 @@ struct source_state {
     m.drop(metrics::names::lag, config.source.name, number);
     m.drop(metrics::names::position, config.source.name, number);
     m.drop(metrics::names::batches_in_flight, config.source.name, number);
-    board().ready(fmt::format("partition/{}/{}", config.source.name, p.value));
+    board().ready(partition_label(config.source.name, p));
     if (consumer)
       consumer->unassign({p});
     if (!owned.empty())
@@ -378,8 +378,7 @@ struct source_state {
         return forget(p);
       o.actor = nullptr;
       o.respawn_in = static_cast<int>(o.retry.next() / tick) + 1;
-      board().waiting(fmt::format("partition/{}/{}", config.source.name, p.value),
-                      "its actor ended and is started again");
+      board().waiting(partition_label(config.source.name, p), "its actor ended and is started again");
       log::warn(label, "a partition's actor ended, starting it again",
                 {{"partition", p.value}, {"reason", caf::to_string(m.reason)}});
       return;
@@ -443,7 +442,7 @@ struct source_state {
       if (o.actor)
         caf::anon_send(o.actor, retire{true});
       else
-        board().ready(fmt::format("partition/{}/{}", config.source.name, p.value));
+        board().ready(partition_label(config.source.name, p));
     owned.clear();
     leaving.clear();
     consumer.reset();
@@ -499,7 +498,7 @@ struct source_state {
 source_actor::behavior_type source(source_actor::stateful_pointer<source_state> self, source_actor_config config) {
   auto& state = self->state;
   state.config = std::move(config);
-  state.label = "source/" + state.config.source.name;
+  state.label = source_label(state.config.source.name);
   state.waiting_key = state.label;
   state.up_gauge = state.config.node->metrics->get(metrics::names::kafka_up, state.config.source.name);
   state.board().source(state.config.source.name, [&](source_status& s) { s.topic = state.config.source.topic; });
@@ -523,7 +522,10 @@ source_actor::behavior_type source(source_actor::stateful_pointer<source_state> 
 
 } // namespace
 
+std::string source_label(const std::string& source) { return "source/" + source; }
+
 source_actor spawn_source(caf::actor_system& system, source_actor_config config) {
+  config.node->board->waiting(source_label(config.source.name), "is starting");
   return system.spawn(source, std::move(config));
 }
 

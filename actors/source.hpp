@@ -38,6 +38,9 @@ struct source_actor_config {
   partition_limits limits{};
 };
 
+// What it is called in the log, and what it waits for on the status board.
+std::string source_label(const std::string& source);
+
 source_actor spawn_source(caf::actor_system& system, source_actor_config config);
 
 } // namespace weir::actors

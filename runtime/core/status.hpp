@@ -52,7 +52,8 @@ struct job_status {
 
 class status_board {
 public:
-  // Something the node waits for before it is ready; an empty reason clears it.
+  // Something the node waits for before it is ready; an empty reason clears it. Who spawns an actor that will say so
+  // says it first: the actor itself speaks only once it runs, and until then the node must not look ready.
   void waiting(const std::string& what, const std::string& reason);
   void ready(const std::string& what) { waiting(what, {}); }
   std::map<std::string, std::string> waits() const;
